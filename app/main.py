@@ -86,7 +86,6 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             rules = RuleCache(atomic=opened.mode == "strict")
             booking, queue = BookingService(opened, rules, Meter(metrics.booking, tracer)), Queue(settings.redis_url)
             followups = OptimisticFollowups(opened, queue)
-            sampler = Sampler(metrics, lambda: len(booking.committer.waiting), pool)
             app.state[WORK] = work = WorkPool()
             app.state[FAILURE_LOG] = failures = FailureLog()
             reader = RuleReader(opened.database, rules, work)
@@ -95,6 +94,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             reservations = Reservations(opened, booking, availability, holds=holds, on_write=followups)
             uses = KeyUses(opened)
             app.state[KEYRING] = keyring = Keyring(opened, uses=uses)
+            scrape = Scrape(opened, metrics, Sampler(metrics, lambda: len(booking.committer.waiting), pool), queue)
             providers.services = Services(
                 availability=availability,
                 catalogue=Catalogue(booking, Planner(opened, reader, work)),
@@ -106,16 +106,16 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                 operations=Operations(opened, queue, shutdown, lambda: booking.heartbeat.obstacle),
                 reconciliations=Reconciliations(opened, queue),
                 reservations=reservations,
-                scrape=Scrape(opened, metrics, sampler, queue),
+                scrape=scrape,
             )
             app.state[RATE_LIMITS] = limits = RateLimits(settings)
             try:
                 await limits.start()
                 await booking.start()
-                sampler.start()
+                scrape.start()
                 yield
             finally:
-                sampler.stop()
+                scrape.stop()
                 await booking.stop()
                 work.close()
                 failures.close()

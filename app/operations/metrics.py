@@ -18,8 +18,11 @@ from app.storage.documents import RunKind
 from app.telemetry.metrics import Metrics
 from app.telemetry.sampler import Sampler
 from app.telemetry.shared_files import registry_of_all
+from app.work import WorkPool
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
+SCRAPES_MAX = 4
+"""Scrapes that wait at once; questions about free times, which wait elsewhere, take no place from them."""
 
 
 class Scrape:
@@ -37,14 +40,28 @@ class Scrape:
         self._metrics = metrics
         self._sampler = sampler
         self._queue = queue
+        self._work = WorkPool(threads=1, queue_limit=SCRAPES_MAX)
 
     async def text(self) -> bytes:
-        """The text of a scrape; made in a thread, because it can have some thousand lines."""
+        """The text of a scrape; made in a thread, because it can have some thousand lines.
+
+        Raises:
+            Problem: `overloaded` where too many scrapes wait.
+        """
         self._sampler.sample()
         figures, expiring, redis = await asyncio.gather(
             read_figures(self._store), keys_about_to_expire(self._store), self._queue.is_answering()
         )
-        return await asyncio.to_thread(self._render, figures, len(expiring), redis)
+        return await self._work.run(self._render, figures, len(expiring), redis)
+
+    def start(self) -> None:
+        """Sample from now on."""
+        self._sampler.start()
+
+    def stop(self) -> None:
+        """Sample no more, and answer no more scrapes."""
+        self._sampler.stop()
+        self._work.close()
 
     def _render(self, figures: Figures, expiring: int, redis: bool | None) -> bytes:  # noqa: FBT001  # a fact too
         counted = generate_latest(registry_of_all(self._metrics.registry))

@@ -14,12 +14,13 @@ from structlog.testing import capture_logs
 
 from app.booking import backoff, batch_runner
 from app.booking import committer as module
-from app.booking.batch import Batch, Outcome, WriteConflict
+from app.booking.batch import Batch, KeyUsed, Outcome, WriteConflict
 from app.booking.committer import Committer
 from app.booking.confirm_extend_close import Confirm
 from app.booking.group import BookGroup
 from app.booking.idempotency import Token
 from app.booking.intents import AnyIntent, Intent, Lane, guard_lanes
+from app.booking.meter import Meter
 from app.booking.outcomes import Accepted
 from app.booking.queue import BYTES_LIMIT, INTENTS_LIMIT, WRITES_LIMIT, BatchBuilder, Ticket, lanes_of
 from app.booking.time_budget import BUDGET_MIN_SECONDS
@@ -28,6 +29,7 @@ from app.domain.instants import EARLIEST
 from app.errors import OutcomeUnknown, Problem
 from app.storage.steps import Steps
 from app.telemetry import request_record
+from app.telemetry.metrics import Metrics
 from app.telemetry.request_record import RequestRecord
 from tests.support.ids import ROOM_ID
 from tests.support.step_driver import booking_of
@@ -437,6 +439,71 @@ async def test_a_request_whose_time_is_over_is_told_too(driver: Scripted) -> Non
     with pytest.raises(OutcomeUnknown):
         await task
     assert record.transaction_seconds > 0
+
+
+class Counts:
+    """A committer whose work is counted."""
+
+    def __init__(self, driver: Scripted) -> None:
+        metrics = Metrics()
+        self._registry = metrics.registry
+        self.committer = Committer(driver, 16, clock=lambda: EARLIEST, meter=Meter(metrics.booking))
+
+    def by(self, name: str) -> dict[str, float]:
+        """What a counter has by its label, without zeros; of a metric without labels by its name."""
+        return {
+            next(iter(sample.labels.values()), sample.name): sample.value
+            for metric in self._registry.collect()
+            for sample in metric.samples
+            if sample.name == name and sample.value
+        }
+
+
+def fail(error: Exception) -> Script:
+    """A transaction that fails."""
+
+    def script(batch: Batch) -> list[Outcome]:
+        raise error
+
+    return script
+
+
+async def test_transactions_are_counted_by_outcome(driver: Scripted) -> None:
+    """Each transaction has one outcome, also where a batch has several of them; lost intents are counted as retries."""
+    counts = Counts(driver)
+    tasks = submit(counts.committer, "a", "b")
+    for script in (fail(KeyUsed()), fail(InvalidDocument("no BSON")), accept, accept):  # the last two are its halves
+        _, go = await driver.next_batch()
+        go.set_result(script)
+    await asyncio.gather(*tasks)
+    (lost,) = submit(counts.committer, "a")
+    for script in (fail(WriteConflict()), accept):
+        _, go = await driver.next_batch()
+        go.set_result(script)
+    await lost
+
+    expected = {"key-used": 1, "failed": 1, "conflict": 1, "nothing": 3}  # what these accepted intents write is nothing
+    assert counts.by("reserva_booking_transactions_total") == expected
+    assert counts.by("reserva_booking_retries_total") == {"reserva_booking_retries_total": 1}
+    assert counts.by("reserva_booking_intents_total") == {"accepted": 3}
+    assert counts.by("reserva_booking_batch_intents_count") == {"reserva_booking_batch_intents_count": 3}
+
+
+async def test_unknown_outcomes_are_counted(driver: Scripted) -> None:
+    """A commit that was not answered is an unknown transaction; its intent, and one whose time is over, are counted."""
+    counts = Counts(driver)
+    (unanswered,) = submit(counts.committer, "a")
+    _, go = await driver.next_batch()
+    go.set_result(lambda batch: [OutcomeUnknown() for _ in batch.intents])
+    with bound(Deadline(0.05)):
+        (late,) = submit(counts.committer, "b")
+        _, go = await driver.next_batch()
+    await asyncio.gather(unanswered, late, return_exceptions=True)
+    go.set_result(accept)
+    await counts.committer.drain()
+
+    assert counts.by("reserva_booking_transactions_total") == {"unknown": 1, "nothing": 1}
+    assert counts.by("reserva_booking_intents_total") == {"outcome-unknown": 2}
 
 
 async def test_one_bad_intent_among_many_fails_alone(driver: Scripted) -> None:
