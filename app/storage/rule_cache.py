@@ -42,8 +42,6 @@ PORTION_MAX = 64
 QUICK_SECONDS = 0.05
 """A portion that took less is followed by a larger one."""
 
-_WITHOUT_HISTORY = {"history": 0}
-
 CatalogueRow: TypeAlias = Mapping[str, Any]
 """A stored resource or service, whose parser turns what cannot be read into a problem."""
 Guards: TypeAlias = Mapping[str, GuardRow]
@@ -226,10 +224,7 @@ class RuleReader:
         """The rules of these, read and parsed. Those whose guards are the same before and after are cached."""
         wanted = [row["_id"] for row in rows]
         fresh = (
-            await self._objects(cache)
-            .find({"_id": {"$in": wanted}}, _WITHOUT_HISTORY)
-            .batch_size(PORTION)
-            .to_list(None)
+            await self._objects(cache).find({"_id": {"$in": wanted}}, {"history": 0}).batch_size(PORTION).to_list(None)
         )
         # An edit in between gave rules that are newer than their guard: correct, but not to be cached.
         rows_again = await self._rows([cache.guard(row["_id"]) for row in fresh])

@@ -307,7 +307,7 @@ def test_redis_lost_under_load_loses_no_booking(
         plenty = Client(app.client.port, key_with(stage, "100000/minute"))
         limited = Client(app.client.port, key_with(stage, "20/minute"))
         rooms = make_rooms(Client(app.client.port, key_with(stage, "0")), "loaded", 2)
-        with Load(plenty, rooms[0], 4).running() as load:
+        with Load(plenty, rooms[0], 16).running() as load:
             assert load.goes_on()
             with trouble(redis):  # type: ignore[attr-defined]  # a context manager, as above
                 assert eventually(lambda: lines(app, "Redis does not count requests") == 2)

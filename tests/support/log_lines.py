@@ -39,6 +39,7 @@ def logging_to_text(log_format: Literal["json", "console"] = "json", *, log_leve
     handlers, level = root.handlers, root.level
     with patch("sys.stderr", text):
         logs.configure(Settings(log_format=log_format, log_level=log_level))
+    structlog.configure(cache_logger_on_first_use=False)  # else a logger that is used here keeps these processors
     try:
         yield LogLines(text)
     finally:

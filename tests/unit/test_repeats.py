@@ -40,6 +40,7 @@ def written(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> Iterator[io.String
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     logs.configure(Settings(log_format="json"))
+    structlog.configure(cache_logger_on_first_use=False)  # else a logger that is used here keeps these processors
     yield text
     root.handlers = handlers
     root.setLevel(level)
