@@ -1,8 +1,10 @@
 """An erased customer: none of its texts is left anywhere in the database, and everything else stays."""
 
 import asyncio
+import json
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -301,12 +303,20 @@ class TestExport:
 
 
 @pytest.mark.servers("fast")
-async def test_the_command(api: ApiClient, database_url: str) -> None:
-    """`reserva erase` does the same, and says how much it was; an unknown customer is exit 2."""
+async def test_the_command(api: ApiClient, database_url: str, tmp_path: Path) -> None:
+    """`reserva erase` does the same, also to imported rows, and says how much; an unknown customer is exit 2."""
     await api.booked(customer="ann", notes=MARK)
+    start = NINE + 5 * HOUR
+    row = {"reference": f"{MARK}-1", "resource": "hall", "customer": "ann", "notes": MARK}
+    file = tmp_path / "rows.jsonl"
+    file.write_text(json.dumps(row | {"startTime": render(start), "endTime": render(start + HOUR)}))
+    imported = await asyncio.to_thread(run_reserva, "import", str(file), MONGODB_URL=database_url)
+    planted = await places_of_marks(api.store)
     done = await asyncio.to_thread(run_reserva, "erase", "ann", MONGODB_URL=database_url)
     unknown = await asyncio.to_thread(run_reserva, "erase", "nobody", MONGODB_URL=database_url)
 
-    assert (done.returncode, done.stdout) == (0, "Erased ann. Reservations: 1.\n")
+    assert (imported.returncode, len(planted)) == (0, 3), imported.stderr
+    assert (done.returncode, done.stdout) == (0, "Erased ann. Reservations: 2.\n")
+    assert MARK not in done.stderr
     assert await places_of_marks(api.store) == []
     assert unknown.returncode == 2
