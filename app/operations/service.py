@@ -13,6 +13,7 @@ from pymongo.errors import PyMongoError
 from app.http.shutdown import Shutdown
 from app.job_queue import Queue
 from app.migration.migrate import verify
+from app.single_flight import SingleFlight
 from app.storage.capabilities import StoreMode
 from app.storage.client import Store
 from app.storage.errors import StorageError
@@ -87,9 +88,16 @@ class Operations:
         self._booking_obstacle = booking_obstacle
         self._logged_reason: str | None = None
         self._logged_redis: RedisState = "ok"
+        self._checks: SingleFlight[bool, Readiness] = SingleFlight()
 
     async def readiness(self) -> Readiness:
-        """Whether the database answers, its indexes are as declared, and the process was not asked to end."""
+        """Whether the database answers, its indexes are as declared, and the process was not asked to end.
+
+        Everybody may ask, as often as they like: all that ask at the same time share one look at the database.
+        """
+        return await asyncio.shield(self._checks.task(self._shutdown.is_announced, self._check))
+
+    async def _check(self) -> Readiness:
         (reason, detail), redis = await asyncio.gather(self._obstacle(), self._redis())
         database, indexes = _STATES[reason]
         last = await self._last_reconciliation() if database == "ok" else None

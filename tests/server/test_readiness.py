@@ -1,5 +1,6 @@
 """What `/readyz` says of what the process uses."""
 
+import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from app.storage.client import Store
 from app.storage.documents import Run
 from app.storage.leases import OWNER
 from app.storage.runs import RunStore
+from tests.support.command_log import logged_store
 from tests.support.redis_server import OwnRedis
 from tests.support.servers import NotAtHand
 
@@ -76,3 +78,19 @@ async def test_a_process_that_ends_asks_nothing(store: Store, booking: BookingSe
     asked = await Operations(store, Queue(None), shutdown, lambda: booking.heartbeat.obstacle).readiness()
 
     assert (asked.ready, asked.database, asked.indexes) == (False, "unknown", "unknown")
+
+
+@pytest.mark.servers("wire", "transactions", once=True)
+async def test_a_crowd_that_asks_costs_one_look(database_url: str) -> None:
+    """Whoever asks while another one is asking shares the look at the database; the next one looks again."""
+    async with logged_store(database_url) as (store, commands):
+        operations = Operations(store, Queue(None), Shutdown(), lambda: None)
+        commands.take()
+        await operations.readiness()
+        one = sorted(name for name, _ in commands.take())
+        crowd = await asyncio.gather(*(operations.readiness() for _ in range(50)))
+        of_a_crowd = sorted(name for name, _ in commands.take())
+
+    assert one
+    assert of_a_crowd == one
+    assert all(each.ready for each in crowd)
