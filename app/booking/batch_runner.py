@@ -59,6 +59,7 @@ class BatchRunner:
 
         After a key that was used, or a duplicate, the batch looks the keys up first, which finds the replay, or the
         batch's own row if the driver had repeated the insert; neither if the key was pruned just then and used anew.
+        An equal request that another process has committed, and a majority does not have yet, is a write conflict.
         """
         batch = self._batch(tickets, keys_first=lookups > 0)
         budget = budget_seconds(max(ticket.deadline for ticket in tickets) - asyncio.get_running_loop().time())

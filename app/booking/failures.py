@@ -5,6 +5,7 @@ from bson.errors import BSONError
 from pymongo.errors import ConnectionFailure, DocumentTooLarge, NetworkTimeout
 
 from app.booking.batch import WriteConflict
+from app.booking.idempotency import is_use_of_a_key
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import overloaded, unreachable
 from app.errors import OutcomeUnknown, Problem
@@ -19,6 +20,8 @@ def transient_failure(error: Exception) -> WriteConflict | Problem | None:
     A batch whose connection or time failed runs again. A server that answers that it cannot write is not asked again:
     a full disk is not emptied within a deadline.
     """
+    if is_use_of_a_key(error):  # which a majority does not have yet, or else the lookup of keys had found it
+        return WriteConflict()
     if isinstance(error, ConnectionFailure) and not isinstance(error, NetworkTimeout):
         problem = unreachable()
         problem.__cause__ = error

@@ -107,6 +107,15 @@ def request_hash(body: object, query: Sequence[tuple[str, str]]) -> str:
     return hashlib.sha256(json.dumps(request, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
+def is_use_of_a_key(error: Exception) -> bool:
+    """Whether the server refused a write because another document has its Idempotency-Key."""
+    details = getattr(error, "details", None) or {}
+    for refusal in details.get("writeErrors", [details]):
+        if "idempotencyKey" in refusal.get("keyPattern", ()) or f".{ANSWERS} " in refusal.get("errmsg", ""):
+            return True
+    return False
+
+
 def read_answers(tokens: Sequence[AnyToken]) -> Steps[dict[str, StoredAnswer]]:
     """The stored answers of these tokens, by key; a key without an answer is left out."""
     answers: dict[str, StoredAnswer] = {}

@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import pymongo
 from pymongo.errors import PyMongoError
+from pymongo.read_concern import ReadConcern
 from typing_extensions import override
 
 from app.booking.driver import GRACE_SECONDS, Driver, no_registration
@@ -24,7 +25,10 @@ class PlainDriver(Driver, SessionOwner):
 
     def __init__(self, store: Store) -> None:
         self.ensure_registered: EnsureRegistered = no_registration
+        # What is only on the primary may be undone by a failover. Beside transactions, this driver only reads.
         self._database = store.database
+        if store.mode == "strict":
+            self._database = store.database.with_options(read_concern=ReadConcern("majority"))
 
     @override
     async def run(self, slot: int, body: Steps[T], budget_seconds: float) -> T:

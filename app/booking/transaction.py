@@ -101,13 +101,14 @@ def _check_replays(outcomes: Mapping[ObjectId, Outcome], intents: Sequence[AnyIn
 
     Raises:
         KeyUsed: the batch must look the keys up first, which reads what a majority has.
+        WriteConflict: it did, and a majority does not have the answer yet; the batch is to wait, and to look again.
     """
-    if batch.keys_first or not batch.atomic:
+    if not batch.atomic:
         return
     made = {each.token.key for each in intents if each.token and isinstance(outcomes[each.operation], Accepted)}
     for intent in intents:
         if isinstance(outcomes[intent.operation], Replay) and intent.token and intent.token.key not in made:
-            raise KeyUsed
+            raise WriteConflict if batch.keys_first else KeyUsed
 
 
 def _verdicts(intents: Sequence[AnyIntent], snapshot: Snapshot, branches_a_find: int) -> Steps[dict[ObjectId, Outcome]]:

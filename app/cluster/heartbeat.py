@@ -224,9 +224,9 @@ class Heartbeat:
 
     async def _write_and_compare(self) -> None:
         """Write the row, count the beat, and compare both with what this process left."""
-        earlier = await self._write()
+        await self._write()
         deployment = await agreement.agree(self._store)
-        self._restores.note(earlier, self._row.beat, deployment)
+        self._restores.note(deployment)
         if self._restores.found:
             self._set_difference(
                 f"The database {self._store.database.name} was restored to an earlier state while this process ran. "
@@ -235,16 +235,14 @@ class Heartbeat:
         else:
             self._set_difference(agreement.difference_from(deployment, self._store))
 
-    async def _write(self) -> int | None:
-        """Write the row; the beat that was there. If another process has reaped it, other sessions are needed."""
+    async def _write(self) -> None:
+        """Write the row. If another process has reaped it, the sessions were killed, and others are needed."""
         sessions = self._driver.session_ids()
         self._row = self._row.model_copy(update={"sessions": sessions, "beat": self._row.beat + 1})
-        earlier = await self._rows.put_process(self._row)
-        if earlier is None and self._registered is not None:
+        if await self._rows.put_process(self._row) and self._registered is not None:
             log.warning("another process took this one for dead; it goes on with other sessions")
             self._driver.retire_sessions()
         self._registered = sessions
-        return earlier
 
     def _set_difference(self, difference: str | None) -> None:
         if difference is not None and difference != self._difference:

@@ -26,13 +26,11 @@ class ProcessStore:
         found: list[Process] = await self.store.of(Process).find({"_id": {"$ne": own}}).to_list()
         return found
 
-    async def put_process(self, row: Process) -> int | None:
-        """Write the row of a process; the beat that it had before, or None if there was no row."""
-        # Beanie has no replacement that inserts what is missing and returns what it replaced.
-        before: BsonDocument | None = await self.store.database["processes"].find_one_and_replace(
-            {"_id": row.id}, row.to_mongo(), projection={"beat": 1}, upsert=True
-        )
-        return None if before is None else before.get("beat", 0)
+    async def put_process(self, row: Process) -> bool:
+        """Write the row of a process; whether it was not there before."""
+        # Beanie has no replacement that inserts what is missing, and `save()` does not return which of the two it did.
+        result = await self.store.database["processes"].replace_one({"_id": row.id}, row.to_mongo(), upsert=True)
+        return result.upserted_id is not None
 
     async def delete_process(self, identity: ObjectId, *, beat: int | None = None) -> None:
         """Delete the row of a process; where a beat is given, only if it was the last."""

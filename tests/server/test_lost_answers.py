@@ -108,8 +108,8 @@ async def test_a_replay_does_not_depend_on_its_batch(store: Store) -> None:
     """A replay of an earlier booking is answered, whatever the outcome of its batch."""
     await add_resource(store)
     await book_accepted(store, token=keyed_booking_of().token)
-    driver = FailingStepDriver(store, [keyed_booking_of(), booking_of(NINE + 2 * HOUR)])
-    driver.batch.keys_first = True  # it runs for the second time
+    again = [keyed_booking_of(), booking_of(NINE + 2 * HOUR)]
+    driver = FailingStepDriver(store, again, keys_first=True)  # it runs for the second time
     driver.fail("commit", lost_commit_answer(), done=True)
     driver.fail("commit.fence", AutoReconnect("still closed"), done=False)
 

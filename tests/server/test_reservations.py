@@ -14,6 +14,7 @@ import pytest
 from bson import ObjectId
 
 from app.booking import Book, Replay, Token
+from app.booking.batch import WriteConflict
 from app.booking.change import Change
 from app.booking.outcomes import Accepted, Refused
 from app.domain import instants
@@ -299,7 +300,10 @@ async def test_a_booking_after_a_move_in_one_batch_gets_its_place(api: ApiClient
 
 @pytest.mark.servers("transactions")
 async def test_who_is_refused_for_its_own_twin_gets_the_twins_answer(api: ApiClient) -> None:
-    """A request with an equal key books in another process before this one has read anything."""
+    """A request with an equal key books in another process after this one has looked its key up.
+
+    Only its transaction sees the twin, which a majority may not have: it answers nothing, and looks again.
+    """
 
     def render(made: Any) -> StoredAnswer:
         return StoredAnswer(request_hash="same", status=201, headers={}, body=str(made.id))
@@ -307,10 +311,13 @@ async def test_who_is_refused_for_its_own_twin_gets_the_twins_answer(api: ApiCli
     def twin() -> Book:
         return booking_of(token=Token("key", "same", render))
 
-    driver = StepDriver(api.store, [twin()])
-    driver.batch.keys_first = True  # it runs for the second time
+    driver = StepDriver(api.store, [twin()], keys_first=True)  # it runs for the second time
     await driver.until("begin")
     (booked,) = await run_batch(api.store, twin())
+    with pytest.raises(WriteConflict):
+        await driver.finish()
+    await driver.close()
+    driver = StepDriver(api.store, [twin()], keys_first=True)
     (replay,) = await driver.finish()
     await driver.close()
 

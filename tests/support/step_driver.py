@@ -99,7 +99,13 @@ class StepDriver:
     """
 
     def __init__(
-        self, store: Store, intents: Sequence[AnyIntent], rules: RuleCache | None = None, *, clock: Millis | None = None
+        self,
+        store: Store,
+        intents: Sequence[AnyIntent],
+        rules: RuleCache | None = None,
+        *,
+        clock: Millis | None = None,
+        keys_first: bool = False,
     ) -> None:
         self.driver = SessionDriver(store.client.delegate, store.database.name, 1)
         self.paused_seconds = 0.0
@@ -109,6 +115,7 @@ class StepDriver:
             BRANCHES_MAX if store.shape == "or" else 1,
             clock=store.clock.millis() if clock is None else clock,
             owner=ObjectId(),
+            keys_first=keys_first,
             age=Age(lambda: self.paused_seconds),
         )
         self.body = attempt(self.batch)
