@@ -73,7 +73,7 @@ class SharedCounts:
         try:
             async with _limited(ANSWER_SECONDS):
                 millis: int = await self._redis.pttl(f"{PREFIX}:{name}")
-        except Exception as error:  # noqa: BLE001  # as above
+        except Exception as error:  # noqa: BLE001  # whatever Redis or its client does, no request fails
             self._lose(error)
             return None
         return max(millis, 0) / 1_000
@@ -103,7 +103,7 @@ class SharedCounts:
         try:
             async with _limited(seconds):
                 await self._storage.incr(_PROBE, 1, 1)
-        except Exception as error:  # noqa: BLE001  # as above
+        except Exception as error:  # noqa: BLE001  # whatever Redis or its client does, no request fails
             self._lose(error)
         else:
             self.answers = True

@@ -63,7 +63,7 @@ class Scrape:
         self._sampler.stop()
         self._work.close()
 
-    def _render(self, figures: Figures, expiring: int, redis: bool | None) -> bytes:  # noqa: FBT001  # a fact too
+    def _render(self, figures: Figures, expiring: int, redis: bool | None) -> bytes:  # noqa: FBT001  # three facts of one scrape, by position
         counted = generate_latest(registry_of_all(self._metrics.registry))
         registry = CollectorRegistry()
         _process(self._store.mode, redis, registry)
@@ -76,7 +76,7 @@ class Scrape:
         return counted + generate_latest(registry)
 
 
-def _process(mode: StoreMode, redis: bool | None, registry: CollectorRegistry) -> None:  # noqa: FBT001  # as above
+def _process(mode: StoreMode, redis: bool | None, registry: CollectorRegistry) -> None:  # noqa: FBT001  # a fact of the process, by position
     build = {"version": version("reserva"), "python": platform.python_version()}
     Info("reserva_build", "The version of Reserva, and that of Python.", registry=registry).info(build)
     modes = Gauge("reserva_mode", "1 at the mode in which this process books.", ["mode"], registry=registry)

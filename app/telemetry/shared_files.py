@@ -46,7 +46,7 @@ class _SharedFiles:
 
     def collect(self) -> Iterable[Metric]:
         files = [str(path) for path in self._folder.glob("*.db") if self._counts(path)]
-        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]  # as above
+        merged: Iterable[Metric] = MultiProcessCollector.merge(files)  # type: ignore[no-untyped-call]  # the library's own
         return merged
 
     def _counts(self, path: Path) -> bool:

@@ -80,9 +80,8 @@ async def test_the_id_is_in_the_lines_below(api: ApiClient, log: LogLines) -> No
     """A line of a handler names its request, one of a batch all requests of the batch, a line of nobody none."""
     await api.resource()
     await api.store.database["guards"].delete_one({"_id": "room"})
-    refused = await api.request("POST", "/v1/reservations", json={
-        "resource": "room", "startTime": "2030-01-01T09:00:00Z", "endTime": "2030-01-01T10:00:00Z",
-    }, headers={"X-Request-Id": "the-id"})  # fmt: skip
+    body = {"resource": "room", "startTime": "2030-01-01T09:00:00Z", "endTime": "2030-01-01T10:00:00Z"}
+    refused = await api.request("POST", "/v1/reservations", json=body, headers={"X-Request-Id": "the-id"})
     await api.resource("pool-member")
 
     problem(refused, "unavailable")

@@ -309,7 +309,7 @@ def test_redis_lost_under_load_loses_no_booking(
         rooms = make_rooms(Client(app.client.port, key_with(stage, "0")), "loaded", 2)
         with Load(plenty, rooms[0], 16).running() as load:
             assert load.goes_on()
-            with trouble(redis):  # type: ignore[attr-defined]  # a context manager, as above
+            with trouble(redis):  # type: ignore[attr-defined]  # a context manager, which the type does not say
                 assert eventually(lambda: lines(app, "Redis does not count requests") == 2)
                 assert load.goes_on()
             assert eventually(lambda: lines(app, "Redis counts requests again") == 2)
