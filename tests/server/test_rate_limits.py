@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, contextmanager
 from http.client import HTTPConnection
-from pathlib import Path
 from threading import Event
 
 import pytest
@@ -20,24 +19,11 @@ from tests.support.commands import eventually
 from tests.support.http_client import create_key
 from tests.support.load_client import Call, Client
 from tests.support.redis_server import OwnRedis, failing_redis
-from tests.support.servers import NotAtHand
 from tests.support.slot_bookings import make_rooms
 from tests.support.staged_app import App, Stage, staged
 
 PROCESSES = 4
 LIMIT = 100
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[OwnRedis]:
-    """One that runs."""
-    own = OwnRedis(tmp_path)
-    try:
-        own.start()
-    except NotAtHand as reason:
-        pytest.skip(f"Redis: {reason}")
-    yield own
-    own.kill()
 
 
 @pytest.fixture

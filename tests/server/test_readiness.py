@@ -1,8 +1,6 @@
 """What `/readyz` says of what the process uses."""
 
 import asyncio
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -16,19 +14,6 @@ from app.storage.leases import OWNER
 from app.storage.runs import RunStore
 from tests.support.command_log import logged_store
 from tests.support.redis_server import OwnRedis
-from tests.support.servers import NotAtHand
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[OwnRedis]:
-    """One that runs."""
-    own = OwnRedis(tmp_path)
-    try:
-        own.start()
-    except NotAtHand as reason:
-        pytest.skip(f"Redis: {reason}")
-    yield own
-    own.kill()
 
 
 @pytest.mark.servers("transactions", once=True)

@@ -7,7 +7,6 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -15,21 +14,8 @@ from app import job_queue
 from app.job_queue import Queue
 from tests.support.commands import RunningCommand, eventually, running_command
 from tests.support.redis_server import OwnRedis, failing_redis
-from tests.support.servers import NotAtHand
 
 Trouble = Callable[[OwnRedis], AbstractContextManager[None]]
-
-
-@pytest.fixture
-def redis(tmp_path: Path) -> Iterator[OwnRedis]:
-    """One that runs."""
-    own = OwnRedis(tmp_path)
-    try:
-        own.start()
-    except NotAtHand as reason:
-        pytest.skip(f"Redis: {reason}")
-    yield own
-    own.kill()
 
 
 @contextmanager

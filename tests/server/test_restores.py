@@ -1,8 +1,6 @@
 """Backups: a database that was dumped and restored is complete, and a restore under running processes is noticed."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -19,21 +17,10 @@ from tests.support.api_client import RESERVATIONS, ApiClient
 from tests.support.backups import dump, restore
 from tests.support.commands import run_reserva
 from tests.support.http_client import serving
-from tests.support.step_driver import add_resource, booking_of
+from tests.support.step_driver import add_resource, booking_of, running_booking_service
 from tests.support.times import HOUR, NINE
 
 ROOMS = ("room", "room-2", "room-3")
-
-
-@asynccontextmanager
-async def running(store: Store) -> AsyncIterator[BookingService]:
-    """A process that books."""
-    booking = BookingService(store)
-    await booking.start()
-    try:
-        yield booking
-    finally:
-        await booking.stop()
 
 
 async def refusal(booking: BookingService, hour: int) -> str | None:
@@ -79,10 +66,10 @@ async def test_a_restored_database_is_complete(store: Store, database_url: str, 
 async def test_a_restore_under_a_running_process_is_noticed(store: Store, started: str) -> None:
     """A process whose database was restored to an earlier state books no more until it is started again."""
     await add_resource(store)
-    async with running(store) as other:
+    async with running_booking_service(store) as other:
         await other.heartbeat.check_others()
         backup = await dump(store.database) if started == "after the dump" else None
-        async with running(store) as booking:
+        async with running_booking_service(store) as booking:
             backup = backup or await dump(store.database)
             for _ in range(3):
                 await booking.heartbeat.check_others()
@@ -93,7 +80,7 @@ async def test_a_restore_under_a_running_process_is_noticed(store: Store, starte
             await booking.heartbeat.check_others()
             after.append(await refusal(booking, 1))
             told = booking.heartbeat.obstacle or ""
-    async with running(store) as booking:
+    async with running_booking_service(store) as booking:
         anew = await refusal(booking, 0)
 
     assert before is None
@@ -107,7 +94,7 @@ async def test_a_restore_under_a_running_process_is_noticed(store: Store, starte
 async def test_a_removed_agreement_is_noticed(store: Store) -> None:
     """A process that finds the agreement of all processes gone takes it for a restore under way."""
     await add_resource(store)
-    async with running(store) as booking:
+    async with running_booking_service(store) as booking:
         await store.database.drop_collection("deployment")
         await booking.heartbeat.check_others()
 
@@ -118,7 +105,7 @@ async def test_a_removed_agreement_is_noticed(store: Store) -> None:
 async def test_a_reaped_process_goes_on(store: Store) -> None:
     """A process whose row another one removed, taking it for dead, is not mistaken for one of a restored database."""
     await add_resource(store)
-    async with running(store) as booking:
+    async with running_booking_service(store) as booking:
         await store.database["processes"].delete_many({})
         await booking.heartbeat.check_others()
 
@@ -128,7 +115,7 @@ async def test_a_reaped_process_goes_on(store: Store) -> None:
 @pytest.mark.servers("wire")
 async def test_it_shows_in_readiness(store: Store) -> None:
     """The app of a restored database is not ready, and says so without naming anything of the database."""
-    async with running(store) as booking:
+    async with running_booking_service(store) as booking:
         operations = Operations(store, Queue(None), Shutdown(), lambda: booking.heartbeat.obstacle)
         before = await operations.readiness()
         await store.database.drop_collection("deployment")
@@ -163,7 +150,7 @@ def test_counters(beats: list[tuple[str | None, int]], *, found: bool) -> None:
 async def test_a_late_beat_is_no_restore(store: Store) -> None:
     """A beat that the database executes after a later one, as it may after it hung, stops no bookings."""
     await add_resource(store)
-    async with running(store) as booking:
+    async with running_booking_service(store) as booking:
         late = await store.database["processes"].find_one({})
         for _ in range(2):
             await booking.heartbeat.check_others()
