@@ -23,6 +23,7 @@ from app.storage.documents.catalogue import (
     WeeklyWindow,
 )
 from app.storage.documents.changes import CHANGES_MAX, ChangeEntry, ChangeHistory, read_changes, with_change
+from app.storage.documents.events import Event, OutboxEvent
 from app.storage.documents.findings import Acceptance, Finding, FindingEntry, FindingPart
 from app.storage.documents.guards import Guard, GuardRow, Occupancy, RulesId, service_row
 from app.storage.documents.keys import FormerSecret, Key
@@ -48,6 +49,8 @@ DOCUMENTS: tuple[type[StoredDocument], ...] = (
     Beat,
     Deployment,
     Watermark,
+    OutboxEvent,
+    Event,
 )
 """Every kind of document; each names its collection and its indexes."""
 
@@ -63,6 +66,7 @@ __all__ = [
     "DailyWindow",
     "Delivery",
     "Deployment",
+    "Event",
     "Finding",
     "FindingEntry",
     "FindingPart",
@@ -77,6 +81,7 @@ __all__ = [
     "Lease",
     "Name",
     "Occupancy",
+    "OutboxEvent",
     "Override",
     "Process",
     "QueuedRun",

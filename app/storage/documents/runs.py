@@ -71,10 +71,13 @@ class Delivery(SubDocument):
 
 
 class Lease(StoredDocument):
-    """The right to do what one process does at a time: to reconcile, to send alerts. Without an owner it is free.
+    """The right to do what one process does at a time: to reconcile, to send alerts, to place events; else it is free.
 
     `epoch` counts the owners, `proofs` how often one of them renewed the lease. A run writes under its epoch, so that
     one that was paused and given up can write no more.
+
+    That of the events also has the last `place` that was given, and the `floor`: the last of the events that were
+    removed.
     """
 
     id: Name = "reconciliation"  # a lease is named
@@ -83,6 +86,8 @@ class Lease(StoredDocument):
     owner: str | None = None
     beat_at: datetime | None = None
     delivery: Delivery | None = None
+    place: int | None = None
+    floor: int | None = None
 
     class Settings(StoredDocument.Settings):
         name = "leases"
