@@ -72,14 +72,22 @@ class Counts:
             seconds: How long a window lasts.
             most: How many requests a window has room for; of further ones only that they are further is known.
         """
+        full = self.full(name, most)
+        if full is not None:  # whatever Redis says now, there is no room before the end of the window
+            return full
         window = self._window(name, seconds)
-        if window.number >= most:  # whatever Redis says now, there is no room before the end of the window
-            number = most + 1
-        elif self._shared is None or not self._shared.answers:
+        if self._shared is None or not self._shared.answers:
             number = window.number = window.number + 1
         else:
             number = await self._ask(window, self._shared)
         return Counted(number, window.until - self._clock())
+
+    def full(self, name: str, most: int) -> Counted | None:
+        """A further request of a name whose window has no room, as far as this process knows; else None."""
+        window, now = self._windows.get(name), self._clock()
+        if window is None or window.until <= now or window.number < most:
+            return None
+        return Counted(most + 1, window.until - now)
 
     def _window(self, name: str, seconds: int) -> _Window:
         now = self._clock()

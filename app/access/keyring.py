@@ -3,7 +3,10 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
 
 import pymongo
 from cachetools import LRUCache
@@ -11,9 +14,8 @@ from cachetools import LRUCache
 from app.access.key_uses import KeyUses
 from app.access.tokens import Token, accepts
 from app.caller import Caller
-from app.deadline import within
+from app.deadline import detached, within
 from app.errors import Problem
-from app.single_flight import SingleFlight
 from app.storage.client import Store
 from app.storage.documents import Key
 from app.storage.keys import KeyStore
@@ -21,24 +23,50 @@ from app.storage.keys import KeyStore
 CACHE_SECONDS = 1.0
 """How long a revoked or rotated key may go on working."""
 
+REFUSAL_SECONDS = 0.1
+"""How long a new secret may be refused: a read that is older than this is repeated before a secret is refused."""
+
 LOOKUP_SECONDS = 2.5
 """How long the database may take to look a key up."""
 
 CACHED_MAX = 10_000
 """Key prefixes in the cache: strangers can send any prefix, so it is bounded."""
 
+STRANGERS_MAX = 8
+"""Lookups at the same time of prefixes that this process knows no key of."""
 
-@dataclass(frozen=True, slots=True)
+
+class _Found(NamedTuple):
+    """A key, and the caller that it makes."""
+
+    key: Key
+    caller: Caller
+
+
+@dataclass(slots=True)
 class _Lookup:
-    """The key of a prefix, if there is one, valid until a time of the keyring's clock."""
+    """A read of the key of a prefix, under way or done.
 
-    until: float
-    key: Key | None
-    caller: Caller | None
+    Args:
+        began: When it began, by the keyring's clock: what it finds may be as old as that.
+        task: The read; None: no key has the prefix.
+    """
+
+    began: float
+    task: "asyncio.Task[_Found | None]"
+
+    def void(self) -> None:
+        """Let nobody use it from now on, but for those who wait for it already."""
+        self.began = -inf
+
+    def end(self, task: "asyncio.Task[_Found | None]") -> None:
+        """Void it where the read failed, so that the next request reads again."""
+        if task.cancelled() or task.exception() is not None:
+            self.void()
 
 
 class Keyring:
-    """Finds the caller of a token, with at most one read of the database per key and second.
+    """Finds the caller of a token, with at most one read of the database per key and second while secrets are right.
 
     Args:
         store: Where the keys are.
@@ -53,8 +81,10 @@ class Keyring:
         self._uses = uses
         self._clock = clock
         # The least recently used entry is evicted: prefixes of strangers come once, those of callers again and again.
-        self._cache: LRUCache[str, _Lookup] = LRUCache(CACHED_MAX)
-        self._lookups: SingleFlight[str, _Lookup] = SingleFlight()
+        self._lookups: LRUCache[str, _Lookup] = LRUCache(CACHED_MAX)
+        # Apart, so that no crowd of strangers evicts them: prefixes that keys were found for.
+        self._known: LRUCache[str, bool] = LRUCache(CACHED_MAX)
+        self._strangers = asyncio.Semaphore(STRANGERS_MAX)
 
     async def caller(self, text: str) -> Caller | None:
         """The caller that a token belongs to; None if there is no such key, or it has expired or was revoked.
@@ -65,32 +95,49 @@ class Keyring:
         token = Token.read(text)
         if token is None:
             return None
-        lookup = self._cache.get(token.prefix)
-        if lookup is None or lookup.until < self._clock():
-            lookup = await self._look_up_once(token.prefix)
-        if lookup.key is None or not accepts(lookup.key, token.secret, self._store.clock.now()):
-            return None
-        if self._uses is not None:
-            self._uses.note(lookup.key)
-        return lookup.caller
+        # Another process may have rotated the key since it was read.
+        for seconds in (CACHE_SECONDS, REFUSAL_SECONDS):
+            found = await self._find(token.prefix, seconds)
+            if found is None:
+                return None
+            if accepts(found.key, token.secret, self._store.clock.now()):
+                if self._uses is not None:
+                    self._uses.note(found.key)
+                return found.caller
+        return None
+
+    def is_crowded(self, text: str) -> bool:
+        """Whether a token would wait until other unknown keys are looked up."""
+        token = Token.read(text)
+        return token is not None and token.prefix not in self._known and self._strangers.locked()
 
     def forget(self, prefix: str) -> None:
         """Read a key anew at its next use, because this process has changed it; others may go on for the second."""
-        self._cache.pop(prefix, None)
+        lookup = self._lookups.get(prefix)
+        if lookup is not None:
+            lookup.void()
 
-    async def _look_up_once(self, prefix: str) -> _Lookup:
-        """Read a key; requests that need the same key meanwhile share the read."""
-        task = self._lookups.task(prefix, lambda: self._look_up(prefix))
-        try:  # shielded: a request that is given up must not cancel the lookup that others wait for
-            return await asyncio.wait_for(asyncio.shield(task), within(LOOKUP_SECONDS))
+    async def _find(self, prefix: str, seconds: float) -> _Found | None:
+        """The key of a prefix, by a read that began no more than so many seconds ago; requests share it."""
+        lookup = self._lookups.get(prefix)
+        now = self._clock()
+        if lookup is None or lookup.began < now - seconds:
+            lookup = self._lookups[prefix] = _Lookup(now, detached(self._look_up(prefix)))
+            lookup.task.add_done_callback(lookup.end)
+        try:
+            if lookup.task.done():
+                return lookup.task.result()
+            # Shielded: a request that is given up must not cancel the lookup that others wait for.
+            return await asyncio.wait_for(asyncio.shield(lookup.task), within(LOOKUP_SECONDS))
         except TimeoutError:
             raise Problem("unavailable", "The API key could not be looked up; nothing was done.") from None
 
-    async def _look_up(self, prefix: str) -> _Lookup:
-        # The second begins before the read: the answer may be as old as that.
-        until = self._clock() + CACHE_SECONDS
-        with pymongo.timeout(LOOKUP_SECONDS):
-            key = await KeyStore(self._store).find(prefix)
-        caller = None if key is None else Caller(key.id, frozenset(key.scopes), key.customer, key.rate_limit)
-        lookup = self._cache[prefix] = _Lookup(until, key, caller)
-        return lookup
+    async def _look_up(self, prefix: str) -> _Found | None:
+        turn = nullcontext() if prefix in self._known else self._strangers
+        async with asyncio.timeout(LOOKUP_SECONDS), turn:
+            with pymongo.timeout(LOOKUP_SECONDS):
+                key = await KeyStore(self._store).find(prefix)
+        if key is None:
+            return None
+        self._known[prefix] = True
+        return _Found(key, Caller(key.id, frozenset(key.scopes), key.customer, key.rate_limit))

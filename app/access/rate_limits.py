@@ -8,7 +8,7 @@ from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
 
-from app.access.counts import Counts
+from app.access.counts import Counted, Counts
 from app.access.shared_counts import SharedCounts
 from app.caller import Caller
 from app.errors import RateLimited
@@ -62,6 +62,14 @@ class RateLimits:
         """
         await self._of_an_address.count(connection, self._addresses.counted(connection.scope))
 
+    def refuse_full(self, connection: AnyConnection) -> None:
+        """Refuse a request of an address that has sent too many without a valid key; one that has not is not counted.
+
+        Raises:
+            Problem: `rate-limited`.
+        """
+        self._of_an_address.refuse_full(connection, self._addresses.counted(connection.scope))
+
 
 class _Policy(NamedTuple):
     """A rate, and the header that announces it."""
@@ -100,11 +108,25 @@ class _Limit:
             Problem: `rate-limited`.
         """
         policy = _policy(self._kind, own_rate or self._rate)
-        if policy is None:
-            return
+        if policy is not None:
+            rate = policy.rate
+            counted = await self._counts.add(_name(self._kind, identity, rate), rate.seconds, rate.count)
+            self._judge(connection, identity, policy, counted)
+
+    def refuse_full(self, connection: AnyConnection, identity: str) -> None:
+        """Refuse a request of one whose limit is reached, as far as this process knows.
+
+        Raises:
+            Problem: `rate-limited`.
+        """
+        policy = _policy(self._kind, self._rate)
+        if policy is not None:
+            counted = self._counts.full(_name(self._kind, identity, policy.rate), policy.rate.count)
+            if counted is not None:
+                self._judge(connection, identity, policy, counted)
+
+    def _judge(self, connection: AnyConnection, identity: str, policy: _Policy, counted: Counted) -> None:
         rate, header = policy
-        # The unit is part of the name: what was counted in a day is not held against a rate that is now of a minute.
-        counted = await self._counts.add(f"{self._kind}/{identity}/{rate.unit}", rate.seconds, rate.count)
         seconds = max(ceil(counted.seconds_left), 1)
         remaining = max(rate.count - counted.number, 0)
         add_header(connection.scope, b"ratelimit-policy", header)
@@ -114,3 +136,8 @@ class _Limit:
             unit = "an hour" if rate.unit == "hour" else f"a {rate.unit}"
             subject = self._subject.format(identity)
             raise RateLimited(f"{subject} may send {requests} {unit}; ask again in {seconds} s.", seconds)
+
+
+def _name(kind: str, identity: str, rate: Rate) -> str:
+    """What requests are counted under. The unit is part of it: those of a day are not held against a rate a minute."""
+    return f"{kind}/{identity}/{rate.unit}"

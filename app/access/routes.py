@@ -35,7 +35,7 @@ class Access:
             return
         limits = cast("RateLimits", connection.app.state[RATE_LIMITS])
         try:
-            caller = await _authenticate(connection)
+            caller = await _authenticate(connection, limits)
         except Problem as problem:
             if problem.name == "unauthenticated":
                 await limits.count_address(connection)
@@ -87,7 +87,7 @@ def describe_access(app: Litestar) -> None:
                 handler.security = access.security()
 
 
-async def _authenticate(connection: AnyConnection) -> Caller:
+async def _authenticate(connection: AnyConnection, limits: RateLimits) -> Caller:
     headers = [value for name, value in connection.scope["headers"] if name == b"authorization"]
     if not headers:
         raise Problem("unauthenticated", "Send an API key: Authorization: Bearer rsv_…")
@@ -97,7 +97,10 @@ async def _authenticate(connection: AnyConnection) -> Caller:
     if scheme.lower() != "bearer":
         raise Problem("unauthenticated", "Send the API key as a bearer token: Authorization: Bearer rsv_…")
     keyring = cast("Keyring", connection.app.state[KEYRING])
-    caller = await keyring.caller(token.strip())
+    token = token.strip()
+    if keyring.is_crowded(token):  # an address that sent too much does not make the crowd larger
+        limits.refuse_full(connection)
+    caller = await keyring.caller(token)
     if caller is None:
         raise Problem("unauthenticated", "The API key is not known, was revoked or has expired.")
     return caller

@@ -300,4 +300,4 @@ async def test_strangers_cannot_fill_the_memory(mock_store: Store) -> None:
         prefix = "".join(alphabet[number // size**place % size] for place in range(8))
         assert await ring.caller(f"rsv_{prefix}_{'x' * 43}") is None
 
-    assert len(ring._cache) == CACHED_MAX
+    assert len(ring._lookups) == CACHED_MAX
