@@ -2,11 +2,12 @@
 
 import asyncio
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from typing import get_args
 
-from prometheus_client import CollectorRegistry, Gauge, Info, generate_latest
+from prometheus_client import CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.access.key_uses import keys_about_to_expire
@@ -64,38 +65,58 @@ class Scrape:
         self._work.close()
 
     def _render(self, figures: Figures, expiring: int, redis: bool | None) -> bytes:  # noqa: FBT001  # three facts of one scrape, by position
-        counted = generate_latest(registry_of_all(self._metrics.registry))
-        registry = CollectorRegistry()
-        _process(self._store.mode, redis, registry)
-        _findings(figures, registry)
-        _runs(figures.runs, registry)
-        _queue(figures.queue, registry)
-        _alerts(figures.alerts, registry)
-        words = "Keys in use that expire within 14 days."
-        Gauge("reserva_keys_expiring", words, registry=registry).set(expiring)
-        return counted + generate_latest(registry)
+        registry, gauges = CollectorRegistry(), _Gauges()
+        registry.register(gauges)
+        _process(self._store.mode, redis, gauges)
+        _findings(figures, gauges)
+        _runs(figures.runs, gauges)
+        _queue(figures.queue, gauges)
+        _alerts(figures.alerts, gauges)
+        gauges.add("reserva_keys_expiring", "Keys in use that expire within 14 days.", expiring)
+        return generate_latest(registry_of_all(self._metrics.registry)) + generate_latest(registry)
 
 
-def _process(mode: StoreMode, redis: bool | None, registry: CollectorRegistry) -> None:  # noqa: FBT001  # a fact of the process, by position
-    build = {"version": version("reserva"), "python": platform.python_version()}
-    Info("reserva_build", "The version of Reserva, and that of Python.", registry=registry).info(build)
-    modes = Gauge("reserva_mode", "1 at the mode in which this process books.", ["mode"], registry=registry)
+class _Gauges:
+    """The figures of one scrape; a collector of the library.
+
+    They are no `Gauge`: that is counted in the files that processes share, where the next scrape would find it again.
+    """
+
+    def __init__(self) -> None:
+        build = {"version": version("reserva"), "python": platform.python_version()}
+        words = "The version of Reserva, and that of Python."
+        self._families: list[Metric] = [InfoMetricFamily("reserva_build", words, build)]
+
+    def add(self, name: str, words: str, value: float) -> None:
+        """Add a gauge that has one sample."""
+        self._families.append(GaugeMetricFamily(name, words, value))
+
+    def labelled(self, name: str, words: str, *labels: str) -> GaugeMetricFamily:
+        """Add a gauge whose samples, with a value for each label, are added to what this returns."""
+        family = GaugeMetricFamily(name, words, labels=labels)
+        self._families.append(family)
+        return family
+
+    def collect(self) -> Iterable[Metric]:
+        return self._families
+
+
+def _process(mode: StoreMode, redis: bool | None, gauges: _Gauges) -> None:  # noqa: FBT001  # a fact of the process, by position
+    modes = gauges.labelled("reserva_mode", "1 at the mode in which this process books.", "mode")
     for each in get_args(StoreMode):
-        modes.labels(each).set(each == mode)
+        modes.add_metric([each], each == mode)
     if redis is not None:
-        Gauge("reserva_redis_up", "Whether Redis answers, where REDIS_URL is set.", registry=registry).set(redis)
+        gauges.add("reserva_redis_up", "Whether Redis answers, where REDIS_URL is set.", redis)
 
 
-def _findings(figures: Figures, registry: CollectorRegistry) -> None:
-    gauge = Gauge("reserva_findings_open", "Findings in state open.", registry=registry)
-    gauge.set(figures.findings_open)
-    gauge = Gauge("reserva_findings_oldest_seconds", "Age of the oldest open finding.", registry=registry)
-    gauge.set(figures.oldest_seconds)
+def _findings(figures: Figures, gauges: _Gauges) -> None:
+    gauges.add("reserva_findings_open", "Findings in state open.", figures.findings_open)
+    gauges.add("reserva_findings_oldest_seconds", "Age of the oldest open finding.", figures.oldest_seconds)
 
 
-def _runs(kinds: Mapping[RunKind, KindFigures], registry: CollectorRegistry) -> None:
-    def gauge(name: str, words: str, *labels: str) -> Gauge:
-        return Gauge(f"reserva_reconciliation_{name}", words, ["kind", *labels], registry=registry)
+def _runs(kinds: Mapping[RunKind, KindFigures], gauges: _Gauges) -> None:
+    def gauge(name: str, words: str, *labels: str) -> GaugeMetricFamily:
+        return gauges.labelled(f"reserva_reconciliation_{name}", words, "kind", *labels)
 
     seconds = gauge("seconds", "How long the last run that succeeded took.")
     rows = gauge("rows", "Reservations that it read.")
@@ -105,32 +126,30 @@ def _runs(kinds: Mapping[RunKind, KindFigures], registry: CollectorRegistry) -> 
     for kind, figures in kinds.items():
         run = figures.success
         if run is not None and run.started_at is not None and run.finished_at is not None:
-            seconds.labels(kind).set((run.finished_at - run.started_at).total_seconds())
-            rows.labels(kind).set(run.scanned)
-            success.labels(kind).set(run.finished_at.timestamp())
+            seconds.add_metric([kind], (run.finished_at - run.started_at).total_seconds())
+            rows.add_metric([kind], run.scanned)
+            success.add_metric([kind], run.finished_at.timestamp())
             for reason, count in (run.left_out or {}).items():
-                left_out.labels(kind, reason).set(count)
+                left_out.add_metric([kind, reason], count)
         if figures.failed_at is not None:
-            failure.labels(kind).set(figures.failed_at.timestamp())
+            failure.add_metric([kind], figures.failed_at.timestamp())
 
 
-def _queue(queue: QueueFigures, registry: CollectorRegistry) -> None:
-    Gauge("reserva_reconciliations_queued", "Runs that wait.", registry=registry).set(queue.waiting)
+def _queue(queue: QueueFigures, gauges: _Gauges) -> None:
+    gauges.add("reserva_reconciliations_queued", "Runs that wait.", queue.waiting)
     words = "For how long the oldest of them waits."
-    Gauge("reserva_reconciliations_queued_seconds", words, registry=registry).set(queue.oldest_seconds)
-    Gauge("reserva_workers", "Live workers.", registry=registry).set(queue.workers.alive)
+    gauges.add("reserva_reconciliations_queued_seconds", words, queue.oldest_seconds)
+    gauges.add("reserva_workers", "Live workers.", queue.workers.alive)
     if queue.workers.seconds is not None:
         words = "Seconds since the last heartbeat of a worker."
-        Gauge("reserva_worker_heartbeat_seconds", words, registry=registry).set(queue.workers.seconds)
+        gauges.add("reserva_worker_heartbeat_seconds", words, queue.workers.seconds)
 
 
-def _alerts(alerts: AlertFigures, registry: CollectorRegistry) -> None:
-    gauge = Gauge("reserva_findings_untold", "Open findings without an accepted alert.", registry=registry)
-    gauge.set(alerts.unalerted)
+def _alerts(alerts: AlertFigures, gauges: _Gauges) -> None:
+    gauges.add("reserva_findings_untold", "Open findings without an accepted alert.", alerts.unalerted)
     words = "For how long the oldest of them is open."
-    Gauge("reserva_findings_untold_seconds", words, registry=registry).set(alerts.oldest_seconds)
-    words = "Failures of the alert URL in a row."
-    Gauge("reserva_alert_failures", words, registry=registry).set(alerts.failures)
+    gauges.add("reserva_findings_untold_seconds", words, alerts.oldest_seconds)
+    gauges.add("reserva_alert_failures", "Failures of the alert URL in a row.", alerts.failures)
     if alerts.succeeded is not None:
         words = "When the alert URL last accepted a message, in seconds since 1970."
-        Gauge("reserva_alert_success_seconds", words, registry=registry).set(alerts.succeeded.timestamp())
+        gauges.add("reserva_alert_success_seconds", words, alerts.succeeded.timestamp())

@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from app.domain.instants import render
+from app.reconciliation import engine
 from app.storage.client import Store
 from tests.support.commands import RunningCommand, eventually, running_reserva
 from tests.support.http_client import make_key
@@ -200,6 +201,31 @@ async def test_no_count_goes_back_when_processes_die(served: Served) -> None:
     assert before == 20
     assert between > 20
     assert await counted() == between + 20
+
+
+async def test_each_figure_of_the_database_has_one_value(store: Store, served: Served) -> None:
+    """It is what the database has now, whichever processes were scraped before."""
+
+    async def scrapes() -> list[Scraped]:
+        found = []
+        for _ in range(10):
+            async with httpx.AsyncClient(base_url=served.client.base_url, headers=served.client.headers) as anew:
+                found.append(Scraped((await anew.get("/metrics")).text))
+        return found
+
+    times = {"startTime": NINE, "endTime": NINE + HOUR, "status": "confirmed"}
+    await store.database["reservations"].insert_many([{"resource": "r", **times} for _ in "12"])
+    await engine.reconcile_reservations(store, "full")
+    before = await scrapes()
+    await store.database["findings"].update_many({}, {"$set": {"state": "resolved"}})
+    after = await scrapes()
+
+    assert [each.values("reserva_findings_open") for each in before] == [[1]] * 10
+    assert [each.values("reserva_findings_open") for each in after] == [[0]] * 10
+    for scraped in before + after:
+        names = [family.name for family in scraped.families]
+        assert len(names) == len({*names})
+        assert not any("pid" in sample.labels for sample in scraped.samples)
 
 
 def answers(served: Served) -> bool:

@@ -25,3 +25,7 @@ class Scraped:
     def total(self, name: str) -> float:
         """The sum of all samples of a name."""
         return sum(sample.value for sample in self.samples if sample.name == name)
+
+    def values(self, name: str) -> list[float]:
+        """All samples of a name."""
+        return [sample.value for sample in self.samples if sample.name == name]
