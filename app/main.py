@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from litestar import Litestar
 from litestar.plugins.pydantic import PydanticPlugin
@@ -78,23 +78,38 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
-        opened = store or await connect(settings, listeners=[pool])
-        try:
+        # What was opened last is closed first, each whatever becomes of the others.
+        async with AsyncExitStack() as stack:
+            opened = store or await connect(settings, listeners=[pool])
+            if store is None:
+                stack.push_async_callback(opened.close)
             with failures_explained():
                 await verify(opened)
             log_start(settings, opened)
-            rules = RuleCache(atomic=opened.mode == "strict")
-            booking, queue = BookingService(opened, rules, Meter(metrics.booking, tracer)), Queue(settings.redis_url)
+            if tracer is not None:
+                stack.push_async_callback(asyncio.to_thread, tracer.close)
+            app.state[RATE_LIMITS] = limits = RateLimits(settings)
+            stack.push_async_callback(limits.close)
+            queue = Queue(settings.redis_url)
+            stack.push_async_callback(queue.close)
             followups = OptimisticFollowups(opened, queue)
-            app.state[WORK] = work = WorkPool()
+            stack.push_async_callback(followups.close)
             app.state[FAILURE_LOG] = failures = FailureLog()
+            stack.callback(failures.close)
+            app.state[WORK] = work = WorkPool()
+            stack.callback(work.close)
+            rules = RuleCache(atomic=opened.mode == "strict")
+            booking = BookingService(opened, rules, Meter(metrics.booking, tracer))
+            stack.push_async_callback(booking.stop)
             reader = RuleReader(opened.database, rules, work)
             availability = Availability(opened, reader, work)
             holds = HoldLimits(opened, of_a_customer=settings.max_holds, of_a_key=settings.max_anonymous_holds)
             reservations = Reservations(opened, booking, availability, holds=holds, on_write=followups)
-            uses = KeyUses(opened)
-            app.state[KEYRING] = keyring = Keyring(opened, uses=uses)
             scrape = Scrape(opened, metrics, Sampler(metrics, lambda: len(booking.committer.waiting), pool), queue)
+            stack.callback(scrape.stop)
+            uses = KeyUses(opened)
+            stack.push_async_callback(uses.close)
+            app.state[KEYRING] = keyring = Keyring(opened, uses=uses)
             providers.services = Services(
                 availability=availability,
                 catalogue=Catalogue(booking, Planner(opened, reader, work)),
@@ -108,26 +123,10 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                 reservations=reservations,
                 scrape=scrape,
             )
-            app.state[RATE_LIMITS] = limits = RateLimits(settings)
-            try:
-                await limits.start()
-                await booking.start()
-                scrape.start()
-                yield
-            finally:
-                scrape.stop()
-                await booking.stop()
-                work.close()
-                failures.close()
-                await followups.close()
-                await queue.close()
-                await limits.close()
-                await uses.close()
-                if tracer is not None:
-                    await asyncio.to_thread(tracer.close)
-        finally:
-            if store is None:
-                await opened.close()
+            await limits.start()
+            await booking.start()
+            scrape.start()
+            yield
 
     app = Litestar(
         route_handlers=[
