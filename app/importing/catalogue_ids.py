@@ -21,7 +21,7 @@ CACHED_IDS_MAX = 50_000
 class CatalogueIds:
     """The resources and customers that rows may name. None is ever deleted, so an id that was found stays valid.
 
-    Nothing is booked for a customer that was erased before the run.
+    A customer can be erased at any time, after which nothing is booked for it: that is looked up each time.
 
     Args:
         store: The database.
@@ -40,8 +40,10 @@ class CatalogueIds:
 
     async def resolve(self, resources: Iterable[ResourceId], customers: Iterable[str]) -> None:
         """Look up which of these exist, and create the missing ones if `create` is set."""
+        booked_for = set(customers)
         await self._resolve(Resource, set(resources), self._create_resources)
-        await self._resolve(Customer, set(customers), self._create_customers)
+        await self._resolve(Customer, booked_for, self._create_customers)
+        self._seen[Customer] -= await ErasedCustomers(self._store).among(booked_for)
 
     async def _resolve(
         self, kind: type[CatalogueObject], wanted: set[str], create: Callable[[list[str]], Awaitable[list[str]]]
@@ -50,8 +52,7 @@ class CatalogueIds:
             self._seen[kind].clear()
         unseen = wanted - self._seen[kind]
         missing = await CatalogueStore(self._store).find_missing(kind, unseen)
-        erased = await ErasedCustomers(self._store).among(unseen - missing) if kind is Customer else set()
-        self._seen[kind] |= unseen - missing - erased
+        self._seen[kind] |= unseen - missing
         if self._create and missing:
             self._seen[kind].update(await create(sorted(missing)))
 

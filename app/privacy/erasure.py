@@ -14,6 +14,7 @@ from app.booking import erase_texts
 from app.catalogue.queries import read, read_row
 from app.deadline import within
 from app.errors import Problem
+from app.outages import is_outage
 from app.reconciliation.findings.erasure import erase_notes
 from app.retries import retry
 from app.storage.client import Store
@@ -68,13 +69,21 @@ async def carry_out(
 
 
 async def carry_out_pending(store: Store) -> int:
-    """Clear the texts of all customers that are due; how many were."""
+    """Clear the texts of all customers that are due; how many were.
+
+    Raises:
+        pymongo.errors.PyMongoError: the database cannot be reached or cannot write.
+    """
     done = 0
     for sweep in await ErasedCustomers(store).pending():
         try:
             await carry_out(store, sweep)
         except (Problem, VersionConflict) as busy:
             log.warning("the erasure of a customer goes on later", customer=sweep.customer, reason=str(busy))
+        except PyMongoError as error:
+            if is_outage(error):
+                raise
+            log.exception("the erasure of a customer fails, and is tried again", customer=sweep.customer)
         else:
             done += 1
             log.info("the texts of an erased customer are cleared", customer=sweep.customer)

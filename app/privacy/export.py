@@ -31,14 +31,16 @@ async def export(store: Store, customer: Customer, caller: Caller, cursor: str |
     rows, following = await list_reservations_of_customer(store, customer.id, caller, PAGE, cursor)
     yield b'{"customer":' + CustomerAnswer.model_validate(customer).to_json() + b',"reservations":['
     noted: dict[object, None] = {}
+    separator = b""
     while True:
         now = store.clock.now()
-        yield b",".join(shown(lenient_reservation(row), now).to_json() for row in rows)
+        if rows:
+            yield separator + b",".join(shown(lenient_reservation(row), now).to_json() for row in rows)
+            separator = b","
         noted |= dict.fromkeys(row["_id"] for row in await _noted_findings(store, rows))
         deadline = current()
         if following is None or (deadline is not None and deadline.left() < LAST_PAGE_SECONDS):
             break
-        yield b","
         rows, following = await list_reservations_of_customer(store, customer.id, caller, PAGE, following)
     yield b'],"findings":['
     async for part in _findings(store, [*noted]):
@@ -48,10 +50,13 @@ async def export(store: Store, customer: Customer, caller: Caller, cursor: str |
 
 async def _findings(store: Store, ids: list[object]) -> AsyncIterator[bytes]:
     """People's notes about these findings."""
+    separator = b""
     for place in range(0, len(ids), PAGE):
         rows = await FindingStore(store).histories(ids[place : place + PAGE])
-        found = [msgspec.json.encode({"id": str(row["_id"]), "notes": _notes(row)}) for row in rows]
-        yield (b"," if place else b"") + b",".join(found)
+        if rows:
+            found = [msgspec.json.encode({"id": str(row["_id"]), "notes": _notes(row)}) for row in rows]
+            yield separator + b",".join(found)
+            separator = b","
 
 
 async def _noted_findings(store: Store, rows: Sequence[Row]) -> list[FindingRow]:

@@ -71,7 +71,9 @@ class ErasedCustomers:
         """The customers that are due to be swept."""
         now = self.store.clock.now()
         rows = self.store.database[_CUSTOMERS].find({"sweepAt": {"$gt": datetime.min.replace(tzinfo=now.tzinfo)}})
-        found = [Sweep(each["_id"], each["erasedBy"], each["sweepAt"], "erasing" in each) async for each in rows]
+        found = [
+            Sweep(each["_id"], str(each.get("erasedBy", "")), each["sweepAt"], "erasing" in each) async for each in rows
+        ]
         return [each for each in found if each.erasing or each.is_last(now)]
 
     async def note_swept(self, sweep: Sweep, began: datetime) -> None:

@@ -54,7 +54,8 @@ def _change(row: Row, history: Sequence[object] | None, line: HistoryLine, unset
     change: UpdateDocument = {"$set": {"history": [*before, line][-HISTORY_LINES_MAX:]}, "$currentDate": STAMP}
     if unset:
         change["$unset"] = dict.fromkeys(unset, "")
-    if isinstance(row.get("version", 0), int | float):  # else another program wrote something that is no number
+    version = row.get("version", 0)
+    if isinstance(version, int | float) and not isinstance(version, bool):  # else another program wrote no number
         change["$inc"] = {"version": 1}
     return change
 

@@ -10,10 +10,15 @@ from typing import Any
 import pytest
 
 from app.booking import erase_texts_of
+from app.caller import Caller
+from app.catalogue.queries import read
 from app.domain.instants import render
-from app.privacy.erasure import carry_out_pending
+from app.importing.catalogue_ids import CatalogueIds
+from app.privacy.erasure import carry_out_pending, mark
+from app.privacy.export import export
 from app.storage import erased_reservations
 from app.storage.client import Store
+from app.storage.documents import Customer
 from app.storage.erased_customers import SETTLED_SECONDS
 from tests.support.api_client import RESERVATIONS, ApiClient, booking_body, created, ok, problem
 from tests.support.commands import run_reserva
@@ -214,11 +219,11 @@ async def test_the_worker_goes_on_where_a_request_has_no_time(api: ApiClient, mo
 async def test_another_writer_is_not_overwritten(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A change between the reading and the clearing of a reservation stays, and its texts are cleared as well."""
     booked = await api.booked(customer="ann", notes=MARK)
-    read = erased_reservations.ErasedReservations.read
+    read_batch = erased_reservations.ErasedReservations.read
     changes = iter([{"guests": 2, "notes": f"{MARK} anew"}])
 
     async def read_and_be_overtaken(self: Any, ids: Any) -> Any:
-        rows = await read(self, ids)
+        rows = await read_batch(self, ids)
         for change in changes:
             ok(await api.change(booked, **change))
         return rows
@@ -235,12 +240,49 @@ async def test_a_reservation_of_another_program(api: ApiClient) -> None:
     row = {"resource": "room", "customer": "ann", "status": "confirmed", "startTime": NINE, "endTime": NINE + HOUR}
     texts = {"notes": MARK, "cancellationReason": MARK, "history": MARK}
     reservations = api.store.database["reservations"]
-    await reservations.insert_many([{**row, **texts, "_id": 1}, {**row, **texts, "_id": 2, "version": "1"}])
+    versions: list[dict[str, Any]] = [{}, {"version": "1"}, {"version": True}]
+    await reservations.insert_many([{**row, **texts, "_id": number, **each} for number, each in enumerate(versions)])
 
     ok(await erase(api))
 
     assert await places_of_marks(api.store) == []
-    assert [each["version"] async for each in reservations.find().sort("_id", 1)] == [1, "1"]
+    assert [each["version"] async for each in reservations.find().sort("_id", 1)] == [1, "1", True]
+
+
+@pytest.mark.servers("wire")
+async def test_one_that_fails_does_not_stop_the_others(api: ApiClient) -> None:
+    """The worker goes on with the next customer where the server refuses to clear a reservation of one."""
+    full = {"resource": "room", "customer": "ann", "status": "confirmed", "startTime": NINE, "endTime": NINE + HOUR}
+    await api.store.database["reservations"].insert_one({**full, "notes": MARK, "version": 2**63 - 1})
+    await api.booked(NINE + 2 * HOUR, customer="bob", notes="theirs")
+    for customer in ("ann", "bob"):
+        await mark(api.store, customer, "test")
+
+    assert await carry_out_pending(api.store) == 1
+    rows = {row["_id"]: "erasing" in row async for row in api.store.database["customers"].find()}
+    assert rows == {"ann": True, "bob": False}
+
+
+async def test_one_that_another_program_marked(api: ApiClient) -> None:
+    """An erased customer of which nobody says who erased it is swept like the others."""
+    await api.booked(customer="ann", notes=MARK)
+    await mark(api.store, "ann", "test")
+    await api.store.database["customers"].update_one({"_id": "ann"}, {"$unset": {"erasedBy": ""}})
+
+    assert await carry_out_pending(api.store) == 1
+    assert await places_of_marks(api.store) == []
+
+
+async def test_a_long_import_learns_of_it(api: ApiClient) -> None:
+    """An import that has booked for a customer books no more for it after its erasure."""
+    ids = CatalogueIds(api.store, create=True)
+    await ids.resolve([], ["ann", "bob"])
+    before = [ids.has(Customer, name) for name in ("ann", "bob")]
+    await mark(api.store, "ann", "test")
+    await ids.resolve([], ["ann", "bob"])
+
+    assert before == [True, True]
+    assert [ids.has(Customer, name) for name in ("ann", "bob")] == [False, True]
 
 
 async def test_only_their_part_of_an_answer_is_cleared(api: ApiClient) -> None:
@@ -291,6 +333,29 @@ class TestExport:
         assert [len(part["reservations"]) for part in parts] == [2, 2, 1]
         ids = [each["id"] for part in parts for each in part["reservations"]]
         assert ids == [each["id"] for each in reversed(made)]
+
+    @pytest.mark.parametrize("gone", ["reservations", "findings"])
+    async def test_what_goes_while_it_is_written(
+        self, api: ApiClient, monkeypatch: pytest.MonkeyPatch, gone: str
+    ) -> None:
+        """It stays a whole document where the rest of a page is gone by the time that it is read."""
+        monkeypatch.setattr("app.privacy.export.PAGE", 1)
+        for hour in (0, 2):  # apart, so that each has a finding of its own
+            booked = await api.booked(NINE + hour * HOUR, customer="ann")
+            for _ in range(3):
+                await insert_duplicate(api, booked)
+        await reconcile(api)
+        for finding in ok(await api.get("/v1/findings"))["items"]:
+            ok(await post_decision(api, finding, "acknowledge", note=MARK))
+        customer = await read(api.store, Customer, "ann")
+        text = b""
+        async for part in export(api.store, customer, Caller("test", frozenset()), None):
+            text += part
+            if gone in text.decode() and (gone == "findings" or b'"id"' in text.partition(b'"reservations"')[2]):
+                await api.store.database[gone].delete_many({})
+
+        whole = json.loads(text)
+        assert (len(whole["reservations"]), len(whole["findings"])) == ((8, 0) if gone == "findings" else (1, 1))
 
     async def test_what_is_refused(self, api: ApiClient) -> None:
         """An unknown customer, a cursor of nothing, a key without the scope `admin`."""
