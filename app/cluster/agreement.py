@@ -9,6 +9,8 @@ import hashlib
 import json
 from uuid import uuid4
 
+from pymongo.errors import AutoReconnect
+
 from app.domain.lifecycle import BLOCKING, FOLLOWS
 from app.storage.capabilities import without_transactions
 from app.storage.client import Store
@@ -29,12 +31,17 @@ async def agree(store: Store) -> Deployment:
 
     Returns:
         What is stored, with the count of all heartbeats.
+
+    Raises:
+        pymongo.errors.PyMongoError: the heartbeat was not counted, also where the document goes in the middle of it.
     """
     deployments = DeploymentStore(store)
     if (counted := await deployments.count_beat()) is not None:
         return counted
-    await deployments.insert_first(_ours(store).model_copy(update={"made": uuid4().hex}))
-    return await deployments.count_beat() or _ours(store)
+    await deployments.insert_first(_ours(store).model_copy(update={"made": _new_id()}))
+    if (counted := await deployments.count_beat()) is None:
+        raise AutoReconnect("the document of the deployment was removed during a beat")
+    return counted
 
 
 async def difference(store: Store) -> str | None:
@@ -78,6 +85,21 @@ async def join(store: Store, *, lasting: bool = True) -> None:
 async def change(store: Store) -> None:
     """Store how this process books, whatever was stored; no process may be running."""
     await DeploymentStore(store).put_deployment(_ours(store))
+
+
+async def lacks_id(store: Store) -> bool:
+    """Whether the agreement is older than its id, without which another one in its place can go unnoticed."""
+    agreed = await DeploymentStore(store).find()
+    return agreed is not None and agreed.made is None
+
+
+async def give_id(store: Store) -> bool:
+    """Give an agreement without an id one, also while processes run; whether it lacked one."""
+    return await DeploymentStore(store).set_made(_new_id())
+
+
+def _new_id() -> str:
+    return uuid4().hex
 
 
 def _ours(store: Store) -> Deployment:

@@ -24,6 +24,6 @@ class RestoreWatch:
             deployment: The deployment's document after this beat was counted in it.
         """
         beats = deployment.beats or 0
-        is_another = self._beats > 0 and deployment.made != self._made
+        is_another = self._made is not None and deployment.made != self._made  # `migrate` gives an old one its id
         self.found = self.found or is_another or beats <= self._beats
         self._beats, self._made = beats, deployment.made

@@ -119,6 +119,12 @@ async def _survey_database(store: Store, report: MigrationReport, on_progress: O
     report.notes += [*survey.inventory.notes, *survey.coverage.notes]
     if (difference := await agreement.difference(store)) is not None:
         report.findings.append(MigrationFinding("deployment-differs", difference, ("deployment",)))
+    elif await agreement.lacks_id(store):
+        detail = (
+            "The deployment has no id, by which running processes notice that another database was restored in the "
+            "place of theirs; `reserva migrate` gives it one."
+        )
+        report.findings.append(MigrationFinding("deployment-differs", detail, ("deployment",)))
     return survey
 
 
@@ -214,17 +220,18 @@ async def _make_collection(store: Store, name: str) -> bool:
 
 
 async def _agree(store: Store, report: MigrationReport) -> None:
-    """Store the mode and lifecycle of this process, unless others run.
+    """Store the mode and lifecycle of this process, unless others run; give an agreement without an id one.
 
     A process that starts meanwhile finds them with its next heartbeat.
     """
-    if await agreement.difference(store) is None:
-        return
-    if obstacles := await _running_differently(store):
-        report.findings += obstacles
-        return
-    await agreement.change(store)
-    report.built.append(f"deployment in {store.mode} mode")
+    if await agreement.difference(store) is not None:
+        if obstacles := await _running_differently(store):
+            report.findings += obstacles
+            return
+        await agreement.change(store)
+        report.built.append(f"deployment in {store.mode} mode")
+    if await agreement.give_id(store):
+        report.built.append("id of the deployment")
 
 
 async def _running_differently(store: Store) -> list[MigrationFinding]:

@@ -8,10 +8,13 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from app.retries import retry
 from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.documents import Beat, Deployment, Process
 
+PUT_TRIES_MAX = 2
+"""A duplicate key is a row of a later beat, or of an earlier one that was inserted at the same moment."""
 _DEPLOYMENT = {"_id": "deployment"}
 
 
@@ -27,10 +30,24 @@ class ProcessStore:
         return found
 
     async def put_process(self, row: Process) -> bool:
-        """Write the row of a process; whether it was not there before."""
-        # Beanie has no replacement that inserts what is missing, and `save()` does not return which of the two it did.
-        result = await self.store.database["processes"].replace_one({"_id": row.id}, row.to_mongo(), upsert=True)
-        return result.upserted_id is not None
+        """Write the row of a process, unless one of a later beat is there; whether none was there before.
+
+        A beat that the database executes late must not put back the sessions that the process had then.
+
+        Raises:
+            pymongo.errors.PyMongoError: the database did not write it.
+        """
+
+        async def replace_earlier() -> bool:
+            # Beanie has no replacement that inserts what is missing, and `save()` does not return which of both it did.
+            earlier = {"_id": row.id, "beat": {"$lt": row.beat}}
+            result = await self.store.database["processes"].replace_one(earlier, row.to_mongo(), upsert=True)
+            return result.upserted_id is not None
+
+        try:
+            return await retry(replace_earlier, PUT_TRIES_MAX, on=DuplicateKeyError)
+        except DuplicateKeyError:
+            return False
 
     async def delete_process(self, identity: ObjectId, *, beat: int | None = None) -> None:
         """Delete the row of a process; where a beat is given, only if it was the last."""
@@ -58,6 +75,13 @@ class DeploymentStore:
         """Store the agreement in place of any other; the count of beats goes on."""
         # Beanie has no update that inserts what is missing.
         await self.store.database["deployment"].update_one(_DEPLOYMENT, {"$set": deployment.to_mongo()}, upsert=True)
+
+    async def set_made(self, made: str) -> bool:
+        """Store the id of the agreement if there is one without; whether there was."""
+        # Beanie's updates do not return how many documents they changed.
+        unnamed = _DEPLOYMENT | {"made": {"$exists": False}}
+        result = await self.store.database["deployment"].update_one(unnamed, {"$set": {"made": made}})
+        return result.modified_count > 0
 
     async def count_beat(self) -> Deployment | None:
         """Count a heartbeat; the agreement with the new count, if there is one."""

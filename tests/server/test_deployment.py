@@ -18,6 +18,7 @@ from app.settings import Mode, Settings
 from app.storage.client import Store, connect
 from app.storage.documents import Process
 from app.storage.errors import StorageError
+from app.storage.processes import DeploymentStore
 from tests.support.commands import run_reserva
 from tests.support.step_driver import add_resource, book_accepted, booking_of
 
@@ -211,3 +212,32 @@ class TestMigrate:
 
         assert report.built == ["deployment in optimistic mode"]
         assert await store.database["processes"].count_documents({}) == 0
+
+    @pytest.mark.parametrize("lifecycle", ["another", agreement.LIFECYCLE], ids=["upgraded", "of this version"])
+    async def test_it_gives_an_old_agreement_an_id(self, store: Store, lifecycle: str) -> None:
+        """One that is older than the watch over restores gets the id by which that knows it; a second time nothing."""
+        old = {"_id": "deployment", "mode": store.mode, "lifecycle": lifecycle, "beats": 7}
+        await store.database["deployment"].insert_one(old)
+        checked = await migrate(store, check=True)
+        await migrate(store)
+        given = await DeploymentStore(store).find()
+        again = await migrate(store)
+
+        assert "deployment-differs" in {finding.kind for finding in checked.findings}
+        assert given is not None
+        assert given.made
+        assert (given.lifecycle, given.beats) == (agreement.LIFECYCLE, 7)
+        assert (again.clean, again.built) == (True, [])
+        assert await DeploymentStore(store).find() == given
+
+    async def test_a_running_process_goes_on_when_it_gets_an_id(self, store: Store) -> None:
+        """An id that `migrate` gives the agreement under a running process is no restore."""
+        old = {"_id": "deployment", "mode": store.mode, "lifecycle": agreement.LIFECYCLE}
+        await store.database["deployment"].insert_one(old)
+        await add_resource(store)
+        async with running(store) as booking:
+            report = await migrate(store)
+            await booking.heartbeat.check_others()
+            await booking.book(booking_of())
+
+        assert report.built == ["id of the deployment"]

@@ -4,19 +4,23 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from app.booking import BookingService
+from app.cluster import agreement
 from app.cluster.restores import RestoreWatch
 from app.errors import Problem
 from app.http.shutdown import Shutdown
 from app.job_queue import Queue
 from app.operations.service import Operations
 from app.storage.client import Store
-from app.storage.documents import Deployment
+from app.storage.documents import Deployment, Process
+from app.storage.processes import DeploymentStore, ProcessStore
 from tests.support.api_client import RESERVATIONS, ApiClient
 from tests.support.backups import dump, restore
 from tests.support.commands import run_reserva
 from tests.support.http_client import serving
+from tests.support.process_rows import process_of_another_machine
 from tests.support.step_driver import add_resource, booking_of, running_booking_service
 from tests.support.times import HOUR, NINE
 
@@ -134,8 +138,20 @@ async def test_it_shows_in_readiness(store: Store) -> None:
         ([("a", 10), ("a", 4), ("a", 11)], True),
         ([("a", 10), ("b", 12)], True),
         ([(None, 10), (None, 11)], False),
+        ([(None, 10), ("a", 11), ("b", 12)], True),
+        ([(None, 10), ("a", 11), ("a", 12)], False),
+        ([("a", 10), (None, 11)], True),
     ],
-    ids=["grows", "equal", "older, for good", "another", "of an older version"],
+    ids=[
+        "grows",
+        "equal",
+        "older, for good",
+        "another",
+        "of an older version",
+        "another, once it has an id",
+        "given an id",
+        "an older version's in its place",
+    ],
 )
 def test_counters(beats: list[tuple[str | None, int]], *, found: bool) -> None:
     """A counter that grows is no restore; one that does not, or another document, is one for good."""
@@ -151,11 +167,41 @@ async def test_a_late_beat_is_no_restore(store: Store) -> None:
     """A beat that the database executes after a later one, as it may after it hung, stops no bookings."""
     await add_resource(store)
     async with running_booking_service(store) as booking:
-        late = await store.database["processes"].find_one({})
+        late = Process.model_validate(await store.database["processes"].find_one({}))
         for _ in range(2):
             await booking.heartbeat.check_others()
-        assert late is not None
-        await store.database["processes"].replace_one({"_id": late["_id"]}, late)
+        await ProcessStore(store).put_process(late)
         await booking.heartbeat.check_others()
 
+        assert await refusal(booking, 0) is None
+
+
+async def test_a_late_beat_changes_nothing(store: Store) -> None:
+    """It does not put back the sessions that the process had then: those that it has now must be found."""
+    rows = ProcessStore(store)
+    now = process_of_another_machine(beat=3, sessions=[b"new"])
+    assert await rows.put_process(now)
+
+    assert not await rows.put_process(now.model_copy(update={"beat": 2, "sessions": [b"old"]}))
+    assert await rows.find_others(None) == [now]
+    later = now.model_copy(update={"beat": 4, "sessions": [b"newer"]})
+    assert not await rows.put_process(later)
+    assert await rows.find_others(None) == [later]
+
+
+@pytest.mark.servers("wire")
+async def test_an_agreement_that_goes_during_a_beat(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A beat that finds no agreement to be counted in has failed, and says nothing about what was restored."""
+    insert = DeploymentStore.insert_first
+
+    async def insert_and_lose(self: DeploymentStore, deployment: Deployment) -> None:
+        await insert(self, deployment)
+        await self.store.database["deployment"].delete_many({})
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DeploymentStore, "insert_first", insert_and_lose)
+        with pytest.raises(AutoReconnect):
+            await agreement.agree(store)
+    await add_resource(store)
+    async with running_booking_service(store) as booking:
         assert await refusal(booking, 0) is None
