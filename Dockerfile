@@ -2,6 +2,8 @@
 ARG BASE=python:3.13-slim-bookworm
 
 FROM ${BASE} AS build
+# Extras of pyproject.toml that the image also has, separated by spaces: `--build-arg EXTRAS=otel` for traces.
+ARG EXTRAS=
 WORKDIR /build
 COPY requirements.lock pyproject.toml ./
 # uv is installed first, with its own hashes checked; uv then checks the hashes of all other packages.
@@ -10,7 +12,7 @@ RUN sed -n '/^uv==/,/# via/p' requirements.lock > uv.txt \
 # The lock also contains what the trial and the tests need; used as constraints, it installs none of that.
 RUN python -m venv --without-pip /opt/reserva \
  && uv pip install --python /opt/reserva/bin/python --no-cache --compile-bytecode --only-binary :all: \
-      --require-hashes --constraints requirements.lock -r pyproject.toml
+      --require-hashes --constraints requirements.lock -r pyproject.toml ${EXTRAS:+$(printf ' --extra %s' $EXTRAS)}
 COPY README.md README.md
 COPY app app
 COPY worker worker

@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import version
@@ -60,20 +61,40 @@ def test_image() -> None:
 
 
 def test_image_installs_by_hashes_what_the_app_needs() -> None:
-    """Every installation checks hashes, and none asks for the trial or the tests."""
+    """Every installation checks hashes, and none asks for the trial or the tests by itself."""
     runs = [rest for name, rest in instructions(DOCKERFILE) if name == "RUN"]
     installs = [step for rest in runs for step in rest.split("&&") if "install" in step or "uv build" in step]
 
     assert len(installs) == 4
     for step in installs:
         assert "--require-hashes" in step or "--no-deps dist/*.whl" in step, step
-        assert "--extra" not in step, step
+        assert "--extra" not in step.replace("${EXTRAS:+$(printf ' --extra %s' $EXTRAS)}", ""), step
+
+
+@pytest.mark.parametrize(
+    ("extras", "asked"), [("", []), ("otel", ["otel"]), ("otel bench", ["otel", "bench"])], ids=["none", "one", "two"]
+)
+def test_image_has_the_extras_that_it_is_built_with(extras: str, asked: list[str]) -> None:
+    """None by default; each one of the build argument EXTRAS is asked for by its name."""
+    every = instructions(DOCKERFILE)
+    build, final = (place for place, (name, _) in enumerate(every) if name == "FROM")
+    [step] = [part for _, rest in every for part in rest.split("&&") if "-r pyproject.toml" in part]
+
+    expanded = subprocess.run(
+        ["/bin/sh", "-c", f"printf '%s\\n' {step}"], env={"EXTRAS": extras}, capture_output=True, text=True, check=True
+    )
+
+    assert ("ARG", "EXTRAS=") in every[build:final]
+    options = expanded.stdout.split("\n")
+    assert [options[place + 1] for place, option in enumerate(options) if option == "--extra"] == asked
+    assert options[options.index("-r") + 1] == "pyproject.toml"
 
 
 def test_lock_fits_the_project() -> None:
     """The lock has the versions that the project names, a hash for each, and no address of an index."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["trial"]]
+    extras = project["optional-dependencies"]
+    wanted = [*project["dependencies"], *extras["trial"], *extras["bench"], *extras["otel"]]
     locked = dict(re.findall(r"^([a-z0-9-]+)==(\S+)", LOCK, re.MULTILINE))
     blocks = re.split(r"^(?=\S)", LOCK, flags=re.MULTILINE)[1:]
 
