@@ -21,9 +21,11 @@ _LIBRARY_LEVELS = {
     "asyncio": logging.INFO,
     "httpcore": logging.WARNING,
     "httpx": logging.WARNING,
+    "opentelemetry.trace": logging.ERROR,
     "pymongo": logging.INFO,
 }
-"""The least levels of libraries that log each of their steps below them, whatever the level of the settings."""
+"""The least levels of libraries that log each of their steps below them, or what a client sent, whatever the level of
+the settings."""
 
 _timestamp = structlog.processors.TimeStamper(fmt="iso", utc=True)
 

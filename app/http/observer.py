@@ -1,13 +1,15 @@
 """Observes each request: its line in the log, its id in all lines that are logged for it, its metrics, and its span.
 
-A line has the template of the route, never the path: paths and queries can name customers.
+A line has the template of the route, never the path: paths and queries can name customers. A stream of events, which
+can last for hours, is noted when it begins: its length says nothing of how fast it was answered.
 """
 
 from time import perf_counter
 from typing import Final
 
+import structlog
 from litestar.enums import ScopeType
-from litestar.types import ASGIApp, Message, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPResponseStartEvent, Message, Receive, Scope, Send
 
 from app import logs
 from app.caller import Caller
@@ -26,6 +28,9 @@ _METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "
 
 _RECORD_KEY: Final = "reserva.record"
 _LOGGER: Final = "reserva.requests"
+_EVENTS: Final = b"text/event-stream"
+
+_log = structlog.get_logger("reserva.http")
 
 
 class RequestObserver:
@@ -57,6 +62,8 @@ class RequestObserver:
         async def send_on(message: Message) -> None:
             if message["type"] == "http.response.start":
                 record.status = message["status"]
+                if _begins_stream(message):
+                    self._complete(scope, record)
             elif message["type"] == "http.response.body" and not message["more_body"]:
                 self._complete(scope, record)  # before its client has the answer, so that no count comes after it
             await send(message)
@@ -68,17 +75,28 @@ class RequestObserver:
             else:
                 with self._tracer.request(record, scope["headers"]):
                     await self._app(scope, receive, send_on)
+        except Exception:
+            if not record.status:  # the server answers 500
+                record.status, record.problem = 500, "internal"
+            raise
         finally:
             self._complete(scope, record)  # of an answer that broke off
             request_record.end(begun)
 
     def _complete(self, scope: Scope, record: RequestRecord) -> None:
-        """Note the request, once."""
+        """Note the request, once; a fault of that does not change its answer."""
         if record.is_complete:
             return
         record.is_complete = True
+        try:
+            self._note(scope, record)
+        except Exception:  # noqa: BLE001  # whatever it is, the client's answer is complete
+            _log.exception("a request could not be noted", request_id=record.id)
+
+    def _note(self, scope: Scope, record: RequestRecord) -> None:
+        """Count the request, end its span, and write its line."""
         seconds = perf_counter() - record.began_at
-        route: str = scope_keys(scope).get("path_template", UNROUTED)
+        route = route_of(scope)
         method = client_method(scope)
         if method not in _METHODS:
             method = OTHER_METHOD
@@ -105,11 +123,24 @@ class RequestObserver:
             logs.write_line("warning", _LOGGER, "slow request", fields | _times(record))
 
 
+def route_of(scope: Scope) -> str:
+    """The template of the route of a request, for the log and for metrics."""
+    route: str = scope_keys(scope).get("path_template", UNROUTED)
+    return route
+
+
 def note_problem(scope: Scope, name: str) -> None:
     """Note the problem that answers a request."""
     record: RequestRecord | None = scope_keys(scope).get(_RECORD_KEY)
     if record is not None:
         record.problem = name
+
+
+def _begins_stream(start: HTTPResponseStartEvent) -> bool:
+    """Whether an answer is a stream of events."""
+    return any(
+        name.lower() == b"content-type" and value.lower().startswith(_EVENTS) for name, value in start["headers"]
+    )
 
 
 def _times(record: RequestRecord) -> dict[str, object]:

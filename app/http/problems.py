@@ -16,7 +16,7 @@ from app.errors import KINDS, Fault, Problem, ProblemName, invalid_parameter
 from app.http.failure_log import FailureLog
 from app.http.json_response import JsonResponse
 from app.http.methods import client_method, methods_of
-from app.http.observer import note_problem
+from app.http.observer import note_problem, route_of
 from app.http.pointers import pointer_of
 from app.http.request import AnyConnection, AnyRequest, request_id
 from app.http.validation_messages import cut, from_faults
@@ -128,7 +128,7 @@ def _answer_unexpected(request: AnyRequest, error: Exception) -> ProblemResponse
         "request failed",
         request_id=request_id(request.scope),
         method=client_method(request.scope),
-        path=request.scope["path"],
+        route=route_of(request.scope),
         exc_info=error,
     )
     return render_problem(Problem("internal", "Something went wrong on our side; the log has the requestId."), request)

@@ -289,7 +289,7 @@ async def failing(mock_store: Store) -> AsyncIterator[httpx.AsyncClient]:
 
 
 async def test_an_unexpected_error_is_internal_and_logged(failing: httpx.AsyncClient) -> None:
-    """The answer says nothing of it; the log has it under the id of the request."""
+    """The answer says nothing of it; the log has it under the id of the request, with its route and not its path."""
     for how in ("unexpected", "operation"):
         with capture_logs() as logged:
             answer = await failing.get(f"/fails/{how}", headers={"X-Request-Id": f"id-{how}"})
@@ -297,6 +297,8 @@ async def test_an_unexpected_error_is_internal_and_logged(failing: httpx.AsyncCl
         assert "secret" not in answer.text
         assert [(line["log_level"], line["request_id"]) for line in logged] == [("error", f"id-{how}")]
         assert logged[0]["exc_info"] is FAILURES[how]
+        assert logged[0]["route"] == "/fails/{how}"
+        assert f"/fails/{how}" not in {*logged[0].values()}
 
 
 @pytest.mark.parametrize("how", ["selection", "network", "too-slow"])

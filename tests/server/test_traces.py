@@ -105,6 +105,27 @@ async def test_a_request_continues_the_trace_of_its_caller(client: httpx.AsyncCl
     assert [link.context for link in batch.links] == [context(first)]
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"traceparent": "planted"},
+        {"traceparent": "planted" * 1_000},
+        {"traceparent": TRACEPARENT, "tracestate": "planted="},
+        {"traceparent": TRACEPARENT, "tracestate": "planted," * 2_000},
+    ],
+    ids=["malformed", "huge", "malformed-state", "huge-state"],
+)
+@pytest.mark.servers("transactions", once=True)
+async def test_a_malformed_trace_is_ignored(client: httpx.AsyncClient, headers: dict[str, str]) -> None:
+    """The request is answered, and nothing of what its client sent is in the log."""
+    with logging_to_text() as log:
+        answer = await client.get("/v1/resources", headers=headers)
+
+    assert answer.status_code == 200
+    assert [line["event"] for line in log.lines()] == ["request"]
+    assert "planted" not in log.text
+
+
 @pytest.mark.servers("transactions", once=True)
 async def test_a_batch_links_to_its_requests(client: httpx.AsyncClient, spans: Spans) -> None:
     """Each booking is linked to by a batch; a batch has as many links as intents, and an event for each transaction."""
