@@ -11,7 +11,9 @@ import yaml
 
 from app.domain.rules import RULES
 from app.errors import ProblemName
+from app.rates import read_rate
 from app.reconciliation import engine
+from app.settings import Settings
 from app.storage.client import Store
 from tests.support.pages import OTHERS, anchors_of, section
 from tests.support.scraped import Scraped
@@ -35,6 +37,7 @@ KNOWN_VALUES = {
     "outcome": {"committed", "conflict"},
     "mode": {"strict", "optimistic"},
 }
+COUNT = "reserva_http_request_seconds_count"
 SHOWN = re.compile(r"\{\{\s*(?:\$labels\.)?(\w+)\s*\}\}")
 
 
@@ -88,6 +91,45 @@ async def test_every_name_is_in_a_scrape(scraped: Scraped) -> None:
         there = set[str]().union(*(labels[name] for name, _ in metrics)) | OF_PROMETHEUS
         assert grouped(expression) <= there, expression
         assert {*SHOWN.findall(shown)} - {"value"} <= (grouped(expression) or there), expression
+
+
+async def test_a_count_is_there_before_it_counts_anything(mock_app_client: httpx.AsyncClient) -> None:
+    """A rate does not see the first event of a series that begins with it, so the values that alerts ask for are there.
+
+    Those of whole answers are not: requests by status and route.
+    """
+    fresh = Scraped((await mock_app_client.get("/metrics")).text)
+    for alert in ALERTS:
+        for name, matched in selectors(alert["expr"]):
+            if name.endswith("_total"):
+                assert any(sample.name == name and matched.items() <= sample.labels.items() for sample in fresh.samples)
+
+
+async def test_that_nothing_happens_is_seen_where_nothing_ever_did(mock_app_client: httpx.AsyncClient) -> None:
+    """An alert on what is missing reads something that is there without it: no request and no run has a series yet."""
+    there = {sample.name for sample in Scraped((await mock_app_client.get("/metrics")).text).samples} | {"up"}
+    read = {alert["alert"]: {name for name, _ in selectors(alert["expr"])} - {COUNT} for alert in ALERTS}
+    about_nothing = {"ReservaDown", "ReservaNoRequests", "ReservaReconciliationStopped", "ReservaNoWorker"}
+
+    assert {alert for alert in about_nothing if not read[alert] & there} == set()
+
+
+def test_one_address_that_guesses_keys_is_noticed() -> None:
+    """Its limit lets fewer requests through than the alert would wait for, if that were higher."""
+    (expression,) = (alert["expr"] for alert in ALERTS if alert["alert"] == "ReservaKeysGuessed")
+    rate = read_rate(Settings().rate_limit_address)
+
+    assert rate is not None
+    assert float(expression.rpartition(">")[2]) < rate.count / rate.seconds
+
+
+def test_a_time_is_a_mean_or_a_quantile() -> None:
+    """A panel in seconds shows how long something takes, not how much time of all it takes."""
+    for panel in PANELS:
+        if panel["fieldConfig"]["defaults"].get("unit") == "s":
+            for target in panel["targets"]:
+                names = {name for name, _ in selectors(target["expr"])}
+                assert {name.replace("_sum", "_count") for name in names if name.endswith("_sum")} <= names
 
 
 async def test_names_that_are_wrong_are_noticed(scraped: Scraped) -> None:
