@@ -6,11 +6,10 @@ a process that dies between the receiver's answer and the mark that follows caus
 """
 
 import asyncio
-import random
 from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
@@ -21,9 +20,11 @@ from pymongo.errors import PyMongoError
 from app import cron, job_queue
 from app.domain.instants import render
 from app.job_queue import Queue
+from app.outgoing.network import Network
+from app.outgoing.pauses import pause_after
+from app.outgoing.receiver import DeliveryFailed, Message, Receiver
 from app.reconciliation.findings.context import read_context
-from app.reconciliation.messages import LINES_MAX, finding_line, message_text, overlap_text
-from app.reconciliation.receiver import DeliveryFailed, Message, Receiver
+from app.reconciliation.messages import LINES_MAX, alert_message, finding_line, message_text, overlap_text
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Delivery, Finding
@@ -42,10 +43,6 @@ LOGGED_FINDINGS_MAX = 100
 """Findings of one run that have a line in the log; the others are counted."""
 LOGGED_RESERVATIONS_MAX = 20
 """Reservations of one finding that its line in the log names."""
-FIRST_PAUSE, LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=5)
-"""Between two attempts, doubling."""
-_DOUBLINGS_MAX = 10
-
 
 log = structlog.get_logger()
 
@@ -77,8 +74,10 @@ class Alerts:
     """
 
     def __init__(self, settings: Settings, jobs: Queue | None = None) -> None:
-        url = settings.alert_url
-        self._receiver = None if url is None else Receiver(url, settings.alert_key())
+        # The operator has set this address, so it may be one of the operator's own network.
+        url, key = settings.alert_url, settings.alert_key()
+        keys = () if key is None else (key,)
+        self._receiver = None if url is None else Receiver(url, keys, Network(private=True))
         self._public_url = settings.public_url
         self._reminders = cron.parse(settings.alert_reminder) if settings.alert_reminder else None
         self._jobs = jobs
@@ -137,7 +136,7 @@ class Alerts:
             if total:
                 text = await self._text(store, await findings.alerted_before(due, LINES_MAX), total)
                 number = "1 finding" if total == 1 else f"{total:,} findings"
-                if not await sender.send(Message(f"Still open: {number}.\n{text}", f"reminder of {render(due)}")):
+                if not await sender.send(alert_message(f"Still open: {number}.\n{text}", f"reminder of {render(due)}")):
                     return 0
             sender.delivery.reminded_at = due
             await sender.store_delivery()
@@ -149,7 +148,7 @@ class Alerts:
         findings = FindingStore(store)
         text = await self._text(store, await findings.for_message(ids[:LINES_MAX]), len(ids))
         # The versions make a finding that was opened again another message, though its text may be the same.
-        message = Message(text, " ".join(f"{each}:{version}" for each, version in unalerted.items()))
+        message = alert_message(text, " ".join(f"{each}:{version}" for each, version in unalerted.items()))
         # Opening a finding again removes the id of its alert, so it needs another alert, whatever was sent meanwhile.
         await _mark(sender, ids, partial(findings.assign_alert, alert=message.id))
         if not await sender.send(message):
@@ -201,10 +200,9 @@ class _Sender:
 
     def _note_failure(self, failure: DeliveryFailed) -> None:
         delivery, now = self.delivery, self.store.clock.now()
-        pause = min(FIRST_PAUSE * 2 ** min(delivery.failures, _DOUBLINGS_MAX), LONGEST_PAUSE) * random.uniform(0.8, 1)  # noqa: S311 -- jitter
         delivery.failures += 1
         delivery.failing_since = delivery.failing_since or now
-        next_at = delivery.next_at = now + max(pause, failure.pause)
+        next_at = delivery.next_at = now + pause_after(delivery.failures, failure.pause)
         delivery.receiver = self.receiver.fingerprint
         if delivery.failures.bit_count() == 1:
             log.warning(

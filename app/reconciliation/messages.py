@@ -4,10 +4,13 @@ Ids and names are text that other programs may have written. In a message they m
 shortened to what a person reads; a chat system may still render `*bold*`, or link a bare domain.
 """
 
+import hashlib
+import json
 import re
 from collections.abc import Iterable, Sequence
 
 from app.domain.instants import render
+from app.outgoing.receiver import Message
 from app.reconciliation.findings.context import FindingsContext
 from app.storage.documents import Finding
 from app.storage.values import identity, printable, row_key, shown_text
@@ -72,3 +75,9 @@ def message_text(lines: Iterable[str], total: int) -> str:
         taken.append(line)
     more = total - len(taken)
     return "\n".join([*taken, f"… and {more:,} more"] if more > 0 else taken)
+
+
+def alert_message(text: str, subject: str) -> Message:
+    """A message as Slack and its like accept it; equal ones about the same subject have the same id."""
+    digest = hashlib.sha256(f"{subject}\n{text}".encode()).hexdigest()
+    return Message(f"msg_{digest[:32]}", json.dumps({"text": text}, ensure_ascii=False))

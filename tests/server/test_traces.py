@@ -20,7 +20,8 @@ from typing_extensions import override
 
 from app.domain.instants import render
 from app.job_queue import ALERT, Queue, deserialize
-from app.reconciliation.receiver import Message, Receiver
+from app.outgoing.network import Network
+from app.outgoing.receiver import Message, Receiver
 from app.storage.client import Store
 from app.telemetry import tracer as module
 from app.telemetry.opentelemetry_tracer import OpenTelemetryTracer, exporting_tracer
@@ -159,7 +160,7 @@ async def test_it_is_passed_on_to_jobs_and_from_them_to_receivers(spans: Spans, 
 
     async def post(ctx: dict[Any, Any]) -> None:
         async with alert_receiver() as receiver:
-            await Receiver(receiver.url, None).post(Message("text", "subject"))
+            await Receiver(receiver.url, (), Network(private=True)).post(Message("msg_1", "{}"))
             ctx["headers"] = receiver.requests[0].headers
 
     ctx: dict[Any, Any] = {"tracer": spans.tracer}

@@ -1,35 +1,22 @@
-"""Messages to the alert URL: what they say, how they are signed, and what a receiver can do to the sender."""
+"""Messages to the alert URL: what they say, and by which id a repeated one is known."""
 
-import asyncio
-import shutil
-import ssl
-import subprocess
-from collections.abc import AsyncIterator
+import json
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
-from pathlib import Path
+from datetime import timedelta
 from typing import Any
 
-import httpx
 import pytest
 from bson import ObjectId
-from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 from structlog.testing import capture_logs
 
-from app.reconciliation import alerts, receiver
+from app.reconciliation import alerts
 from app.reconciliation.alerts import Alerts
 from app.reconciliation.findings.context import FindingsContext
-from app.reconciliation.messages import CHARACTERS_MAX, LINES_MAX, escaped, finding_line, message_text
-from app.reconciliation.receiver import DeliveryFailed, Message, Receiver, retry_after
+from app.reconciliation.messages import CHARACTERS_MAX, LINES_MAX, alert_message, escaped, finding_line, message_text
 from app.settings import Settings
 from app.storage.documents import Finding
-from tests.support import alert_receiver as theirs
-from tests.support.alert_receiver import alert_receiver, answer_with
 from tests.support.times import NINE
 
-SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-HELLO = Message("hello <you>", "1")
 NOBODY = FindingsContext({}, {}, {}, frozenset())
 
 
@@ -42,13 +29,6 @@ def finding(resource: str = "room", count: int = 2, **fields: Any) -> Finding:
         {"_id": ObjectId(), "resource": resource, "reservations": ids, **times, **state, **fields}
     )
     return made
-
-
-@pytest.fixture
-async def hook() -> AsyncIterator[theirs.Receiver]:
-    """A receiver that takes everything until its `answer` is set."""
-    async with alert_receiver() as server:
-        yield server
 
 
 class TestText:
@@ -143,167 +123,11 @@ class TestText:
         assert message_text(["x" * CHARACTERS_MAX], 1) == "x" * CHARACTERS_MAX
 
 
-class TestSignature:
-    """Standard Webhooks."""
+def test_a_repeated_message_keeps_its_id() -> None:
+    """The same about the same has the same; another text, or the same about something else, another one."""
+    about = [("hello <you>", "1"), ("hello <you>", "1"), ("hello <you>", "2"), ("hello", "1")]
+    messages = [alert_message(text, subject) for text, subject in about]
 
-    @pytest.mark.parametrize("secret", [SECRET, SECRET.removeprefix("whsec_")])
-    async def test_it_is_verified_by_the_library(self, hook: theirs.Receiver, secret: str) -> None:
-        """Body and headers as they arrive pass with the secret and fail without it."""
-        await Receiver(hook.url, Settings(alert_secret=secret).alert_key()).post(HELLO)
-
-        assert Webhook(SECRET).verify(hook.requests[0].body, hook.requests[0].headers) == {"text": "hello <you>"}
-        with pytest.raises(WebhookVerificationError):
-            Webhook("c2VjcmV0IG9mIHNvbWVib2R5IGVsc2U=").verify(hook.requests[0].body, hook.requests[0].headers)
-
-    async def test_a_repeated_message_keeps_its_id(self, hook: theirs.Receiver) -> None:
-        """The same about the same has the same; another text, or the same about something else, another one."""
-        to = Receiver(hook.url, None)
-        for message in (HELLO, Message("hello <you>", "1"), Message("hello <you>", "2"), Message("hello", "1")):
-            await to.post(message)
-        ids = [got.headers["webhook-id"] for got in hook.requests]
-
-        assert ids[0] == ids[1]
-        assert len(set(ids)) == 3
-        assert "webhook-signature" not in hook.requests[0].headers
-
-
-@pytest.mark.promise("alerts")
-class TestAnswers:
-    """What a receiver may answer."""
-
-    async def refusal(self, url: str) -> DeliveryFailed:
-        """The failure of a receiver that does not take a message."""
-        with pytest.raises(DeliveryFailed) as error:
-            await Receiver(url, None).post(HELLO)
-        return error.value
-
-    @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
-    async def test_any_2xx_is_one(self, hook: theirs.Receiver, status: int) -> None:
-        """The message is taken."""
-        hook.answer = answer_with(status)
-        await Receiver(hook.url, None).post(HELLO)
-
-        assert [got.text for got in hook.requests] == ["hello <you>"]
-
-    async def test_redirects_are_not_followed(self, hook: theirs.Receiver) -> None:
-        """A receiver cannot redirect a message to an address that only this process can reach."""
-        hook.answer = answer_with(307, f"Location: {hook.url}")
-
-        assert str(await self.refusal(hook.url)) == "it answered 307; redirects are not followed"
-        assert len(hook.requests) == 1
-
-    async def test_an_endless_answer_is_not_read(self, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-        """16 KiB of it at most, whatever is sent; the message was taken all the same."""
-        read: list[int] = []
-        original = httpx.Response.aiter_raw
-
-        async def counted(self: httpx.Response, size: int | None = None) -> AsyncIterator[bytes]:
-            async for part in original(self, size):
-                read.append(len(part))
-                yield part
-
-        async def endless(writer: asyncio.StreamWriter) -> None:
-            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
-            while True:
-                writer.write(b"x" * 65_536)
-                await writer.drain()
-
-        monkeypatch.setattr(httpx.Response, "aiter_raw", counted)
-        hook.answer = endless
-        await Receiver(hook.url, None).post(HELLO)
-
-        assert sum(read) == receiver.DRAIN_BYTES
-
-    async def test_a_trickle_is_cut_off(self, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch) -> None:
-        """A head that never ends is a refusal in time, an answer that never ends after a good head is none."""
-        monkeypatch.setattr(receiver, "POST_SECONDS", 0.3)
-        monkeypatch.setattr(receiver, "DRAIN_SECONDS", 0.1)
-        first = b"HTTP/1.1 200 OK\r\nX: "
-
-        async def trickle(writer: asyncio.StreamWriter) -> None:
-            writer.write(first)
-            while True:
-                writer.write(b"x")
-                await writer.drain()
-                await asyncio.sleep(0.01)
-
-        hook.answer = trickle
-        assert str(await self.refusal(hook.url)) == "TimeoutError"
-
-        first = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
-        await Receiver(hook.url, None).post(HELLO)
-
-    @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n" + b"X-Y: z\r\n" * 100_000, b"SMTP ready\r\n\r\n", b""])
-    async def test_nonsense_is_a_refusal(self, hook: theirs.Receiver, head: bytes) -> None:
-        """Heads of a megabyte, other protocols, and a connection that is closed without a word."""
-
-        async def nonsense(writer: asyncio.StreamWriter) -> None:
-            writer.write(head)
-            await writer.drain()
-
-        hook.answer = nonsense
-
-        assert "Error" in str(await self.refusal(hook.url))
-
-    async def test_a_stranger_with_a_certificate_of_his_own(self, tmp_path: Path) -> None:
-        """TLS is verified: he gets nothing."""
-        if shutil.which("openssl") is None:
-            pytest.skip("openssl is not on the PATH")
-        make = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key -out certificate"
-        await asyncio.to_thread(subprocess.run, make.split(), cwd=tmp_path, check=True, capture_output=True)
-        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        tls.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
-        async with alert_receiver(tls) as stranger:
-            refusal = await self.refusal(f"https://localhost:{stranger.port}/")
-
-        assert "CERTIFICATE_VERIFY_FAILED" in str(refusal)
-        assert stranger.requests == []
-
-    @pytest.mark.parametrize(
-        "url",
-        [
-            "http://me:s3cret@127.0.0.1:1/s3cret",
-            "https://host.invalid/s3cret",
-            "http://[::1]:1/s3cret",
-            "http://127.0.0.1:1/%zz?s3cret",
-            "http://a..b/s3cret",
-            f"http://{'x' * 70}.example/s3cret",
-        ],
-    )
-    async def test_the_address_stays_out_of_the_failure(self, url: str) -> None:
-        """Neither the reason nor the name of a receiver has what may be a secret in it; only its host is shown."""
-        refusal = await self.refusal(url)
-
-        assert "s3cret" not in str(refusal)
-        assert "/s3cret" not in Receiver(url, SECRET.encode()).name
-        assert "me:" not in Receiver(url, SECRET.encode()).name
-
-    @pytest.mark.parametrize(
-        ("text", "pause"),
-        [
-            ("120", 120),
-            ("0", 0),
-            ("9" * 400, 3_600),
-            ("-5", 0),
-            ("1.5", 0),
-            ("soon", 0),
-            ("", 0),
-            ("\u0663", 0),
-            ("Sat, 28 Nov 2020 12:00:00 GMT", 0),
-            ("Fri, 01 Jan 2100 00:00:00 GMT", 3_600),
-            ("Fri, 31 Dec 9999 23:59:59 GMT", 3_600),
-            ("Fri, 31 Dec 99999 23:59:59 GMT", 0),
-            ("Fri, 31 Dec 9999 23:59:59 -2359", 3_600),
-        ],
-    )
-    def test_retry_after(self, text: str, pause: int) -> None:
-        """Seconds or a date, at most an hour; what is neither, or is over, asks for nothing."""
-        headers = httpx.Headers([(b"Retry-After", text.encode())])
-
-        assert retry_after(headers) == timedelta(seconds=pause)
-
-    def test_retry_after_a_date(self) -> None:
-        """A date within the hour is waited for."""
-        text = format_datetime(datetime.now(UTC) + timedelta(minutes=10), usegmt=True)
-
-        assert timedelta(minutes=9) < retry_after(httpx.Headers({"Retry-After": text})) <= timedelta(minutes=10)
+    assert messages[0] == messages[1]
+    assert len({each.id for each in messages}) == 3
+    assert json.loads(messages[0].body) == {"text": "hello <you>"}
