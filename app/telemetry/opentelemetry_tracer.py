@@ -7,6 +7,7 @@ import os
 from collections.abc import Generator, Iterable, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from threading import Thread
 from typing import Final
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
@@ -22,8 +23,8 @@ from app.telemetry.request_record import RequestRecord
 from app.telemetry.tracer import PASSED_ON, Tracer
 
 SERVER_ERROR: Final = 500
-CLOSE_MILLIS: Final = 3_000
-"""How long the last spans may take to be sent."""
+CLOSE_SECONDS: Final = 3.0
+"""How long the last spans may take to be sent; a collector that does not answer must not delay the end of a process."""
 
 _HEADERS: Final = {b"traceparent": "traceparent", b"tracestate": "tracestate"}
 
@@ -104,9 +105,10 @@ class OpenTelemetryTracer(Tracer):
 
     @override
     def close(self) -> None:
-        """Send what is left."""
-        self._provider.force_flush(CLOSE_MILLIS)
-        self._provider.shutdown()
+        """Send what is left, for as long as that may take; the SDK by itself waits for as long as a request."""
+        closing = Thread(target=self._provider.shutdown, daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS)
 
 
 def exporting_tracer() -> OpenTelemetryTracer:

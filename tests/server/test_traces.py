@@ -1,6 +1,7 @@
 """Traces: a span for each request, batch and job, `traceparent` taken and passed on; nothing where they are off."""
 
 import asyncio
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator, Sequence
@@ -23,6 +24,7 @@ from app.job_queue import ALERT, Queue, deserialize
 from app.outgoing.network import Network
 from app.outgoing.receiver import Message, Receiver
 from app.storage.client import Store
+from app.telemetry import opentelemetry_tracer
 from app.telemetry import tracer as module
 from app.telemetry.opentelemetry_tracer import OpenTelemetryTracer, exporting_tracer
 from app.telemetry.request_record import RequestRecord
@@ -254,3 +256,19 @@ def test_a_collector_gets_them(collector: tuple[str, list[tuple[str, bytes]]], m
     assert path == "/v1/traces"
     assert b"a job" in body
     assert b"desk" in body
+
+
+def test_a_collector_that_does_not_answer_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A process ends before its last spans are sent, or given up by the SDK, if that takes too long."""
+    with socket.create_server(("127.0.0.1", 0)) as collector:
+        monkeypatch.setenv(ENDPOINTS[0], f"http://127.0.0.1:{collector.getsockname()[1]}")
+        monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "5")
+        monkeypatch.setattr(opentelemetry_tracer, "CLOSE_SECONDS", 0.0)
+        tracer = exporting_tracer()
+        with tracer.job("a job", {}):
+            pass
+        tracer.close()
+
+        assert caplog.records == []
