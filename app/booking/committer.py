@@ -251,7 +251,8 @@ class Committer:
         with all the intents that wait for it.
         """
         self.write_conflicts += 1
-        self._meter.lost([ticket for ticket, _ in conflicts], asyncio.get_running_loop().time())
+        unanswered = [ticket for ticket, _ in conflicts if not ticket.future.done()]
+        self._meter.lost(unanswered, asyncio.get_running_loop().time())
         lanes = frozenset[Lane]().union(*(ticket.lanes for ticket, _ in conflicts))
         self.resources_max = max(len(lanes) // 2, 1)
         attempts = max(ticket.conflicts for ticket, _ in conflicts)

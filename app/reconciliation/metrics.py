@@ -62,7 +62,7 @@ async def read_figures(store: Store) -> Figures:
     """The figures as they are now."""
     findings = FindingStore(store)
     count, oldest = await findings.count_open(), await findings.first_seen_of_oldest_open()
-    age = 0.0 if oldest is None else (store.clock.now() - oldest).total_seconds()
+    age = 0.0 if oldest is None else max((store.clock.now() - oldest).total_seconds(), 0.0)
     kinds: dict[RunKind, KindFigures] = {kind: await _kind_figures(store, kind) for kind in KINDS}
     return Figures(count, age, kinds, await _queue_figures(store), await _alert_figures(store))
 

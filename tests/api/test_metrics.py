@@ -45,7 +45,10 @@ async def test_findings_and_runs_in_numbers(api: ApiClient) -> None:
     old = {"firstSeen": store.clock.now() - timedelta(hours=1)}
     await store.database["findings"].update_many({}, {"$set": old})
     figures = await scraped(api)
+    ahead = {"firstSeen": store.clock.now() + timedelta(hours=1)}  # by the clock of another process
+    await store.database["findings"].update_many({}, {"$set": ahead})
 
+    assert (await scraped(api))["reserva_findings_oldest_seconds"] == 0
     assert figures["reserva_findings_open"] == 1
     assert figures["reserva_findings_oldest_seconds"] >= 3600
     assert figures["reserva_reconciliation_rows_full"] == 2

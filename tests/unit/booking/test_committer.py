@@ -506,6 +506,44 @@ async def test_unknown_outcomes_are_counted(driver: Scripted) -> None:
     assert counts.by("reserva_booking_intents_total") == {"outcome-unknown": 2}
 
 
+async def test_who_was_answered_is_not_counted_as_queued_again(driver: Scripted) -> None:
+    """The end of its lost batch adds nothing to the record of a request whose time was over before."""
+    counts, record = Counts(driver), RequestRecord("a", 0)
+    begun = request_record.begin(record)
+    with bound(Deadline(0.05)):
+        (late,) = submit(counts.committer, "a")
+        _, go = await driver.next_batch()
+    request_record.end(begun)
+    with pytest.raises(OutcomeUnknown):
+        await late
+    noted = record.transaction_seconds, record.lost
+    go.set_result(fail(WriteConflict()))
+    await counts.committer.drain()
+
+    assert (record.transaction_seconds, record.lost) == noted
+    assert counts.by("reserva_booking_retries_total") == {}
+
+
+async def test_a_request_whose_batch_was_split_and_lost_adds_up(driver: Scripted) -> None:
+    """A split batch is one attempt; its half that lost a write conflict alone is another; no time counts twice."""
+    counts = Counts(driver)
+    records, tasks = [RequestRecord(name, 0) for name in "ab"], []
+    began = asyncio.get_running_loop().time()
+    for record in records:
+        begun = request_record.begin(record)
+        tasks += submit(counts.committer, record.id)
+        request_record.end(begun)
+    for script in (fail(InvalidDocument("no BSON")), accept, fail(WriteConflict()), accept):
+        _, go = await driver.next_batch()
+        go.set_result(script)
+    await asyncio.gather(*tasks)
+    passed = asyncio.get_running_loop().time() - began
+
+    assert [(record.attempts, record.lost) for record in records] == [(1, 0), (2, 1)]
+    for record in records:
+        assert 0 < record.queue_seconds + record.transaction_seconds <= passed
+
+
 async def test_one_bad_intent_among_many_fails_alone(driver: Scripted) -> None:
     """A failure that names no intent halves the batch until its cause is alone; the others answer as without it."""
     committer = committer_over(driver)
