@@ -19,12 +19,14 @@ from app.cluster import worker_heartbeat
 from app.cluster.worker_heartbeat import BEAT_SECONDS
 from app.cron import parse
 from app.errors import Problem
+from app.events.relay import Relay
 from app.migration.migrate import verify
 from app.reconciliation.alerts import Alerts
 from app.settings import read_settings
 from app.storage.client import connect
 from app.storage.leases import OWNER
 from app.telemetry.tracer import tracer_of_environment
+from app.wakeups import Wakeups
 from worker import jobs
 from worker.cron_line_job import CronLineJob
 from worker.traced import traced
@@ -61,6 +63,9 @@ async def startup(ctx: jobs.Context) -> None:
     ctx["tracer"] = tracer_of_environment()
     ctx["store"] = await connect(_settings)
     await verify(ctx["store"])
+    ctx["wakeups"] = Wakeups(_settings.redis_url, ctx["store"].database.name)
+    ctx["relay"] = Relay(ctx["store"], ctx["wakeups"])
+    ctx["relay"].start()
 
 
 async def shutdown(ctx: jobs.Context) -> None:
@@ -69,6 +74,9 @@ async def shutdown(ctx: jobs.Context) -> None:
         await asyncio.to_thread(ctx["tracer"].close)
     if "alerts" in ctx:
         await ctx["alerts"].aclose()
+    if "relay" in ctx:
+        await ctx["relay"].stop()
+        await ctx["wakeups"].close()
     if "store" in ctx:
         with suppress(PyMongoError):
             await worker_heartbeat.stop(ctx["store"], OWNER)

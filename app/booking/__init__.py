@@ -20,7 +20,7 @@ from app.booking.meter import Meter
 from app.booking.outcomes import Refused, Stranded, overloaded
 from app.booking.permission import ATTENDANCE_STATUSES, check_service_given
 from app.booking.pruning import prune_answers
-from app.booking.service import BookingService
+from app.booking.service import BookingService, driver_for
 from app.booking.snapshot import missing_guard
 from app.booking.stranding_survey import Stretch, Survey, read_blocking_rows, survey_of
 from app.booking.timestamps import FOLLOWER_LAG_SECONDS
@@ -50,6 +50,7 @@ __all__ = [
     "Token",
     "check_service_given",
     "complete_ended",
+    "driver_for",
     "erase_texts",
     "erase_texts_of",
     "expire_lapsed",

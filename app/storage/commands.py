@@ -34,6 +34,9 @@ def perform(step: Step, connection: HeldConnection) -> Any:
         case "insert_many":
             [documents] = step.arguments
             return _write({"insert": step.collection, "documents": documents}, connection)
+        case "delete_many":
+            [query] = step.arguments
+            return _write({"delete": step.collection, "deletes": [{"q": query, "limit": 0}]}, connection)
         case method:
             raise ValueError(f"a transaction has no step {method!r}")
 
@@ -41,7 +44,9 @@ def perform(step: Step, connection: HeldConnection) -> Any:
 def _find(step: Step, connection: HeldConnection) -> list[BsonDocument]:
     """All rows of a find; if there are more than one answer holds, they are read anew along a cursor."""
     [query] = step.arguments
-    command = {"find": step.collection, "filter": query, **step.options, "batchSize": ROWS_PER_ANSWER}
+    command: BsonDocument = {"find": step.collection, "filter": query, **step.options, "batchSize": ROWS_PER_ANSWER}
+    if "sort" in command:  # the driver's method takes pairs, the command a document
+        command["sort"] = dict(command["sort"])
     cursor = connection.command(command)["cursor"]
     if cursor["id"]:
         return connection.rows(command)

@@ -1,4 +1,4 @@
-"""Leases: one process at a time reconciles, and one sends alerts.
+"""Leases: one process at a time reconciles, one sends alerts, and one places events.
 
 A lease is one document with an epoch that counts its owners. What a run writes about findings, it writes under its
 epoch: a process that was paused until another one took the lease over finds a later epoch, and writes nothing.
@@ -56,10 +56,12 @@ class LeaseStore:
 
     store: Store
 
-    async def acquire(self, owner: str, name: str = RECONCILIATION) -> Grant | None:
-        """Take the lease if it is free or its owner fell silent; None while another process has it."""
+    async def acquire(
+        self, owner: str, name: str = RECONCILIATION, *, dead_seconds: float = DEAD_SECONDS
+    ) -> Grant | None:
+        """Take the lease if it is free or its owner was silent for so long; None while another process has it."""
         now = self.store.clock.now()
-        free = [{"owner": {"$exists": False}}, {"beatAt": {"$lt": now - timedelta(seconds=DEAD_SECONDS)}}]
+        free = [{"owner": {"$exists": False}}, {"beatAt": {"$lt": now - timedelta(seconds=dead_seconds)}}]
         wanted = {"_id": name, "$or": free}
         change = {"$inc": {"epoch": 1}, "$set": {"owner": owner, "beatAt": now}}
         leases = self.store.database[_COLLECTION]
@@ -84,7 +86,7 @@ class LeaseStore:
         if delivery is not None:
             fields["delivery"] = delivery.model_dump(by_alias=True, exclude_none=True)
         change = {"$set": fields, "$inc": {"proofs": 1}}
-        result = await self.store.database[_COLLECTION].update_one(_owned(grant), change, session=session)
+        result = await self.store.database[_COLLECTION].update_one(owned(grant), change, session=session)
         if not result.matched_count:
             raise OwnershipLost(f"Another process has the lease {grant.name!r} by now.")
 
@@ -106,7 +108,7 @@ class LeaseStore:
     async def release(self, grant: Grant) -> None:
         """Give the lease back; nothing happens if another process has it by now."""
         change = {"$unset": {"owner": "", "beatAt": ""}}
-        await self.store.database[_COLLECTION].update_one(_owned(grant), change)
+        await self.store.database[_COLLECTION].update_one(owned(grant), change)
 
     async def delivery(self) -> Delivery:
         """The state of sending alerts, as the last sender has stored it."""
@@ -118,5 +120,6 @@ class LeaseStore:
         return found
 
 
-def _owned(grant: Grant) -> dict[str, object]:
+def owned(grant: Grant) -> dict[str, object]:
+    """The filter of a lease that matches only while it is the owner's."""
     return {"_id": grant.name, "epoch": grant.epoch, "owner": grant.owner}

@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 
 from app.domain.lifecycle import is_final
 from app.storage.bson_types import BsonDocument
+from app.storage.client import Store
 from app.storage.documents import OutboxEvent, Reservation
 from app.storage.reservation_updates import HistoryLine
 from app.storage.steps import Step, insert
@@ -117,3 +118,12 @@ _CLOSINGS: dict[str, EventType] = {
 
 def _text(value: object) -> str | None:
     return None if value is None else identity(value) or shown_text(value)
+
+
+async def is_outbox_empty(store: Store) -> bool:
+    """Whether no event waits for its place.
+
+    Raises:
+        pymongo.errors.PyMongoError: the database does not answer.
+    """
+    return await store.database[OUTBOX].find_one({}, {"_id": 1}) is None

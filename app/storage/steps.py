@@ -82,6 +82,11 @@ def insert(name: str, collection: str, documents: Sequence[Mapping[str, object]]
     return Step(name, collection, "insert_many", (documents,))
 
 
+def delete(name: str, collection: str, query: Mapping[str, object]) -> Step:
+    """Delete all documents that match."""
+    return Step(name, collection, "delete_many", (query,))
+
+
 def by_ids(ids: Iterable[object]) -> Filter:
     """The filter of the documents with these ids."""
     return by_values("_id", ids)

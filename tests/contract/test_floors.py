@@ -32,6 +32,7 @@ FLOORS = {
     "app.importing": 5,
     "app.audit": 5,
     "app.privacy": 5,
+    "app.events": 5,
     "app.operations": 5,
     "app.main": 6,
     "app.services": 6,
@@ -72,6 +73,7 @@ BESIDE = {
     "app.single_flight": {"app.deadline"},
     "app.telemetry": {"app.errors"},
     "app.trial_state": {"app.pids"},
+    "app.wakeups": {"app.deadline"},
     "app.work": {"app.errors"},
 }
 """What stands beside the floors, with all that it may import of ours; all but floor 1 may import it."""
