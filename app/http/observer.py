@@ -95,7 +95,7 @@ class RequestObserver:
 
     def _note(self, scope: Scope, record: RequestRecord) -> None:
         """Count the request, end its span, and write its line."""
-        seconds = perf_counter() - record.began_at
+        seconds = perf_counter() - record.began_at - record.long_poll_seconds
         route = route_of(scope)
         method = client_method(scope)
         if method not in _METHODS:

@@ -21,6 +21,8 @@ class RequestRecord:
     """The name of the problem that answers it."""
     is_complete = False
     """Whether the answer is complete."""
+    long_poll_seconds = 0.0
+    """How long it waited for something to happen because its client asked it to, which is no part of its time."""
     queue_seconds = 0.0
     """How long its intents waited for their batches."""
     transaction_seconds = 0.0

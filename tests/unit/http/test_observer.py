@@ -9,6 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from typing_extensions import override
 
 from app.http.observer import RequestObserver
+from app.telemetry import request_record
 from app.telemetry.metrics import HttpMetrics
 from tests.support.log_lines import LogLines, logging_to_text
 from tests.support.scraped import Scraped
@@ -27,9 +28,9 @@ class FullDisk(HttpMetrics):
 class Exchange:
     """A request to an application behind the observer, what its client was sent, and what was counted."""
 
-    def __init__(self, app: Any, *, metrics: type[HttpMetrics] = HttpMetrics) -> None:
+    def __init__(self, app: Any, *, metrics: type[HttpMetrics] = HttpMetrics, slow_seconds: float = 1e-9) -> None:
         self._registry = CollectorRegistry()
-        self._observer = RequestObserver(app, metrics(self._registry), slow_seconds=1e-9)
+        self._observer = RequestObserver(app, metrics(self._registry), slow_seconds=slow_seconds)
         self.sent: list[str] = []
 
     async def run(self) -> None:
@@ -102,6 +103,25 @@ async def test_another_answer_is_noted_when_it_is_complete() -> None:
     await exchange.run()
 
     assert noted == [{}, {"200": 1}]
+
+
+async def test_a_wait_that_the_client_asked_for_is_no_part_of_the_time(log: LogLines) -> None:
+    """A long poll for half a minute is neither slow nor in the histogram with that."""
+
+    async def app(_: Any, __: Any, send: Any) -> None:
+        record = request_record.current()
+        assert record is not None
+        record.began_at -= 30.0
+        record.long_poll_seconds += 30.0
+        await send(start(b"application/json"))
+        await send(part(more=False))
+
+    exchange = Exchange(app, slow_seconds=29.0)
+    await exchange.run()
+
+    (line,) = log.lines()
+    assert line["event"] == "request"
+    assert line["ms"] < 29_000
 
 
 async def test_what_the_server_has_to_answer_is_an_internal_error(log: LogLines) -> None:
