@@ -16,7 +16,7 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Metric, values
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from app.telemetry.shared_folder import FOLDER_VARIABLE, is_free, lock, log_not_shared
+from app.telemetry.shared_folder import FOLDER_VARIABLE, folder_of_processes, is_free, lock, log_not_shared
 
 _FILE_BYTES = {"counter": 64 * 1024, "gauge_livesum": 64 * 1024, "histogram": 4 * 1024 * 1024}
 """The place of each file of a slot; that of histograms is enough for a thousand combinations of route and status."""
@@ -29,10 +29,9 @@ def take_slot() -> None:
 
     Where it can take none, because the disk is full or the folder is gone, it counts for itself.
     """
-    variable = os.environ.get(FOLDER_VARIABLE)
-    if variable is None:
+    folder = folder_of_processes()
+    if folder is None:
         return
-    folder = Path(variable)
     try:
         slot, descriptor = next(
             (slot, descriptor) for slot in count(1) if (descriptor := lock(_lock_of(folder, slot))) is not None
@@ -52,11 +51,11 @@ def take_slot() -> None:
 
 def registry_of_all(own: CollectorRegistry) -> CollectorRegistry:
     """The registry of all processes that share a folder; the own one where none is shared."""
-    folder = os.environ.get(FOLDER_VARIABLE)
+    folder = folder_of_processes()
     if folder is None:
         return own
     registry = CollectorRegistry()
-    registry.register(_SharedFiles(Path(folder)))
+    registry.register(_SharedFiles(folder))
     return registry
 
 

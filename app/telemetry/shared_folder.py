@@ -50,6 +50,12 @@ def shared_folder() -> Generator[None]:
             os.close(owner)
 
 
+def folder_of_processes() -> Path | None:
+    """The folder that this process shares; None where there is none, or one that is another program's."""
+    folder = Path(os.environ.get(FOLDER_VARIABLE, ""))
+    return folder if folder.name.startswith(_PREFIX) else None
+
+
 def remove_abandoned_folders() -> None:
     """Remove the folders of this user whose owners were killed."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):

@@ -141,6 +141,15 @@ def test_a_process_whose_folder_is_gone_counts_for_itself(temporary: Path) -> No
             assert process.poll() is None
 
 
+def test_nothing_is_counted_in_the_folder_of_another_program(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the library's variable names one, each process counts for itself, and leaves no file there."""
+    monkeypatch.setenv(FOLDER_VARIABLE, str(temporary))
+    with counting():
+        pass
+
+    assert [*temporary.iterdir()] == []
+
+
 def test_an_unfinished_file_does_not_count(temporary: Path) -> None:
     """A scrape at the moment when a process begins its files is answered."""
     with shared_folder(), counting():
