@@ -8,13 +8,13 @@ processes with one limit exactly as many requests pass as it allows.
 import asyncio
 import time
 from collections.abc import Callable
-from contextvars import Context
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from cachetools import LRUCache
 
 from app.access.shared_counts import SharedCounts
+from app.single_flight import SingleFlight
 
 WINDOWS_MAX = 10_000
 """Names that a process remembers; those that were not counted for longest are forgotten."""
@@ -27,7 +27,7 @@ class Counted(NamedTuple):
     seconds_left: float
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)  # a key of the questions by its identity
 class _Window:
     """What this process knows of the current window of a name.
 
@@ -37,8 +37,8 @@ class _Window:
         until: When it ends, by the clock of the counts.
         number: The number of the last request that was counted.
         is_dated: Whether `until` is the end that Redis knows.
-        waiting: The requests that Redis has not been asked about.
-        is_asking: Whether a task asks Redis for their numbers.
+        waiting: How many requests Redis has not been asked about.
+        turn: Held by the question that is under way.
     """
 
     name: str
@@ -46,8 +46,8 @@ class _Window:
     until: float
     number: int = 0
     is_dated: bool = False
-    waiting: list[asyncio.Future[int]] = field(default_factory=list)
-    is_asking: bool = False
+    waiting: int = 0
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Counts:
@@ -62,7 +62,7 @@ class Counts:
         self._shared = shared
         self._clock = clock
         self._windows: LRUCache[str, _Window] = LRUCache(WINDOWS_MAX)
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._questions: SingleFlight[_Window, int] = SingleFlight()
 
     async def add(self, name: str, seconds: int, most: int) -> Counted:
         """Count a request.
@@ -97,29 +97,26 @@ class Counts:
         return window
 
     async def _ask(self, window: _Window, shared: SharedCounts) -> int:
-        """The number that Redis gives to a request."""
-        loop = asyncio.get_running_loop()
-        number: asyncio.Future[int] = loop.create_future()
-        window.waiting.append(number)
-        if not window.is_asking:
-            window.is_asking = True
-            task = loop.create_task(self._ask_for_all(window, shared), context=Context())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        return await number
+        """The number that Redis gives to a request: by its place among those that one question counts."""
+        question = self._questions.task(window, lambda: self._ask_for_all(window, shared))
+        window.waiting += 1
+        place = window.waiting
+        return await asyncio.shield(question) + place  # shielded: a request that is given up leaves the others theirs
 
-    async def _ask_for_all(self, window: _Window, shared: SharedCounts) -> None:
-        """Ask Redis until no request waits."""
-        while window.waiting:
-            asked, window.waiting = window.waiting, []
-            total = await shared.add(window.name, window.seconds, len(asked))
-            if total is not None and (total == len(asked) or not window.is_dated):
-                left = window.seconds if total == len(asked) else await shared.seconds_left(window.name)
-                window.until = self._clock() + (window.seconds if left is None else left)
-                window.is_dated = True
-            first = (window.number if total is None else total - len(asked)) + 1
-            window.number = first + len(asked) - 1
-            for number, waiting in enumerate(asked, first):
-                if not waiting.done():  # else its request was given up
-                    waiting.set_result(number)
-        window.is_asking = False
+    async def _ask_for_all(self, window: _Window, shared: SharedCounts) -> int:
+        """Let Redis count the requests that wait; how many came before them."""
+        async with window.turn:
+            self._questions.close(window)  # requests from now on wait for the next question
+            count, window.waiting = window.waiting, 0
+            total = await shared.add(window.name, window.seconds, count)
+            if total == count:
+                self._date(window, window.seconds)
+            elif total is not None and not window.is_dated:
+                self._date(window, await shared.seconds_left(window.name, window.seconds))
+            before = window.number if total is None else total - count
+            window.number = before + count
+        return before
+
+    def _date(self, window: _Window, seconds_left: float | None) -> None:
+        if seconds_left is not None:
+            window.until, window.is_dated = self._clock() + seconds_left, True

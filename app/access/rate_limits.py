@@ -4,6 +4,7 @@ Answers tell clients where they stand, in the header fields of the IETF's draft
 (draft-ietf-httpapi-ratelimit-headers): `RateLimit-Policy: "key";q=600;w=60` and `RateLimit: "key";r=599;t=60`.
 """
 
+import asyncio
 from functools import lru_cache
 from math import ceil
 from typing import NamedTuple
@@ -29,22 +30,19 @@ class RateLimits:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._shared = None if settings.redis_url is None else SharedCounts(settings.redis_url)
         self._addresses = Addresses(settings.trusted_networks())
-        self._of_a_key = _Limit("key", "The API key {}", settings.rate_limit, self._shared)
+        self._of_a_key = _Limit("key", "The API key {}", settings.rate_limit, settings.redis_url)
         self._of_an_address = _Limit(
-            "address", "An address without a valid API key", settings.address_rate_limit, self._shared
+            "address", "An address without a valid API key", settings.address_rate_limit, settings.redis_url
         )
 
     async def start(self) -> None:
         """Find out whether Redis counts."""
-        if self._shared is not None:
-            await self._shared.start()
+        await asyncio.gather(self._of_a_key.start(), self._of_an_address.start())
 
     async def close(self) -> None:
-        """Close the connections to Redis."""
-        if self._shared is not None:
-            await self._shared.close()
+        """Close the connections to Redis, as far as it lets go of them in time."""
+        await asyncio.gather(self._of_a_key.close(), self._of_an_address.close())
 
     async def count_key(self, connection: AnyConnection, caller: Caller) -> None:
         """Count a request with a valid key.
@@ -91,15 +89,26 @@ class _Limit:
         kind: The name of the limit in headers and counts.
         subject: Who is limited, for people; `{}` stands for the one.
         rate: The rate of those that have none of their own.
-        shared: The counts that all processes share.
+        redis_url: Where the counts are that all processes share; None: this process counts alone.
     """
 
-    def __init__(self, kind: str, subject: str, rate: str, shared: SharedCounts | None) -> None:
+    def __init__(self, kind: str, subject: str, rate: str, redis_url: str | None) -> None:
         self._kind = kind
         self._subject = subject
         self._rate = rate
-        # One each for keys and addresses, so that many addresses do not make the counts of keys forgotten.
-        self._counts = Counts(shared)
+        # One each for keys and addresses, so that many addresses neither delay the counts of keys nor evict them.
+        self._shared = None if redis_url is None else SharedCounts(redis_url, kind)
+        self._counts = Counts(self._shared)
+
+    async def start(self) -> None:
+        """Find out whether Redis counts."""
+        if self._shared is not None:
+            await self._shared.start()
+
+    async def close(self) -> None:
+        """Close the connections to Redis."""
+        if self._shared is not None:
+            await self._shared.close()
 
     async def count(self, connection: AnyConnection, identity: str, own_rate: str | None = None) -> None:
         """Count a request of one of them.

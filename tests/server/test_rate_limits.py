@@ -9,11 +9,15 @@ from http.client import HTTPConnection
 from threading import Event
 
 import pytest
+from litestar.testing import RequestFactory
 from redis import Redis
 
 from app.access import shared_counts
 from app.access.counts import Counted, Counts
+from app.access.rate_limits import RateLimits
 from app.access.shared_counts import PREFIX, SharedCounts
+from app.caller import Caller
+from app.settings import Settings
 from app.storage.client import connect
 from tests.support.commands import eventually
 from tests.support.http_client import create_key
@@ -35,7 +39,7 @@ async def opened() -> AsyncIterator[AsyncExitStack]:
 
 async def shared(url: str, opened: AsyncExitStack) -> SharedCounts:
     """The counts of one process in the Redis at an address."""
-    made = SharedCounts(url)
+    made = SharedCounts(url, "key")
     opened.push_async_callback(made.close)
     await made.start()
     return made
@@ -181,6 +185,125 @@ async def test_a_redis_that_hangs_is_asked_by_nobody(
         for one in later:  # none of them waits for anything, so each ends at its first step
             with pytest.raises(StopIteration):
                 one.send(None)
+
+
+async def test_what_waits_behind_a_redis_that_hangs_is_not_sent(
+    redis: OwnRedis, opened: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Requests that came while the question was under way are counted without another one."""
+    monkeypatch.setattr(shared_counts, "PAUSE_SECONDS", 3_600.0)
+    counts = Counts(await shared(redis.url, opened))
+    await counts.add("a", 60, 1_000)
+    with redis.client() as client:
+        connections = client.info("stats")["total_connections_received"]
+    with frozen(redis):
+        asked = asyncio.create_task(counts.add("a", 60, 1_000))
+        for _ in range(5):  # it is under way
+            await asyncio.sleep(0)
+        waiting = [asyncio.create_task(counts.add("a", 60, 1_000)) for _ in range(50)]
+        numbers = [one.number for one in await asyncio.gather(asked, *waiting)]
+
+    assert numbers == [*range(2, 53)]
+    with redis.client() as client:
+        assert client.info("stats")["total_connections_received"] == connections + 1  # this client's
+
+
+async def test_a_question_that_fails_keeps_nobody_waiting(
+    redis_url: str, opened: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its requests end with it, and the next request asks again."""
+    common = await shared(redis_url, opened)
+    counts = Counts(common)
+
+    async def fail(*_: object) -> int:
+        raise RuntimeError("a fault of ours")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(common, "add", fail)
+        async with asyncio.timeout(10):
+            failed = await asyncio.gather(*(counts.add("a", 60, 10) for _ in range(3)), return_exceptions=True)
+
+    assert {type(one) for one in failed} == {RuntimeError}
+    assert (await counts.add("a", 60, 10)).number == 1
+
+
+async def test_a_count_without_an_end_gets_one(redis_url: str, opened: AsyncExitStack) -> None:
+    """Whoever took it away: a count that never ends would refuse a key for ever."""
+    first, second = [Counts(await shared(redis_url, opened)) for _ in range(2)]
+    await first.add("a", 60, 10)
+    with Redis.from_url(redis_url) as client:
+        client.persist(f"{PREFIX}:a")
+
+        met = await second.add("a", 60, 10)
+
+        assert 59_000 < client.pttl(f"{PREFIX}:a") <= 60_000
+    assert met.number == 2
+    assert 59 < met.seconds_left <= 60
+
+
+async def test_a_count_that_ends_as_it_is_met_is_over(
+    redis_url: str, opened: AsyncExitStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It ended after it had counted a request, whose window is over with it; the next request begins another."""
+    first, common = Counts(await shared(redis_url, opened)), await shared(redis_url, opened)
+    second, seconds_left = Counts(common), common.seconds_left
+    await first.add("a", 60, 10)
+    with Redis.from_url(redis_url) as client:
+
+        async def too_late(name: str, seconds: int) -> float | None:
+            client.delete(f"{PREFIX}:{name}")
+            return await seconds_left(name, seconds)
+
+        monkeypatch.setattr(common, "seconds_left", too_late)
+        met, following = [await second.add("a", 60, 10) for _ in range(2)]
+
+        assert client.get(f"{PREFIX}:a") == b"1"
+    assert (met.number, following.number) == (2, 1)
+    assert met.seconds_left <= 0
+
+
+async def test_a_crowd_of_names_does_not_lose_redis(redis_url: str, opened: AsyncExitStack) -> None:
+    """Those that are not asked about in time are counted here; that others wait is no fault of Redis."""
+    common = await shared(redis_url, opened)
+    counts = Counts(common)
+
+    counted = await asyncio.gather(*(counts.add(f"stranger {number}", 60, 10) for number in range(5_000)))
+
+    assert {one.number for one in counted} == {1}
+    assert common.answers
+
+
+async def test_strangers_do_not_change_how_keys_are_counted(redis_url: str, opened: AsyncExitStack) -> None:
+    """While Redis is asked about a crowd of addresses, it is asked about a key."""
+    limits = RateLimits(Settings(redis_url=redis_url, rate_limit="100/minute"))
+    opened.push_async_callback(limits.close)
+    await limits.start()
+    requests = RequestFactory()
+    ours, theirs = requests.get("/"), []
+    for number in range(5_000):
+        stranger = requests.get("/")
+        stranger.scope["client"] = (f"10.0.{number // 250}.{number % 250}", 1)
+        theirs.append(stranger)
+    crowd = [asyncio.create_task(limits.count_address(stranger)) for stranger in theirs]
+    await asyncio.wait(crowd, return_when=asyncio.FIRST_COMPLETED)
+
+    await limits.count_key(ours, Caller("prefix", frozenset(), None, None))
+    await asyncio.gather(*crowd)
+
+    with Redis.from_url(redis_url) as client:
+        assert client.get(f"{PREFIX}:key/prefix/minute") == b"1"
+
+
+async def test_a_redis_that_takes_nothing_does_not_hold_up_the_end(redis: OwnRedis) -> None:
+    """What is still to be sent to it is given up."""
+    common = SharedCounts(redis.url, "key")
+    await common.start()
+    with frozen(redis):
+        (connection,) = common._redis.connection_pool._available_connections
+        assert connection._writer is not None
+        connection._writer.write(b"x" * 50_000_000)
+        async with asyncio.timeout(20):
+            await common.close()
 
 
 async def test_it_starts_without_redis(redis: OwnRedis, opened: AsyncExitStack) -> None:

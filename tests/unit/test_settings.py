@@ -113,7 +113,7 @@ def test_addresses_of_redis(monkeypatch: pytest.MonkeyPatch, url: str, database:
     address = read_settings().redis_url
 
     assert address is not None
-    for client in (connection(address), SharedCounts(address)._redis):
+    for client in (connection(address), SharedCounts(address, "key")._redis):
         assert client.connection_pool.connection_kwargs.get("db", 0) == database
 
 
