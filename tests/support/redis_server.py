@@ -1,5 +1,6 @@
-"""A Redis of a test's own, which may be killed, filled and spoilt; and one that only ever complains."""
+"""A Redis of a test's own, the troubles that it can have, and one that only ever complains."""
 
+import signal
 import socketserver
 import threading
 from collections.abc import Iterator
@@ -45,6 +46,12 @@ class OwnRedis:
         with Redis.from_url(self.url) as client:
             yield client
 
+    def connections(self) -> int:
+        """How many connections it has taken since its start, with that of this question."""
+        with self.client() as client:
+            stats: Any = client.info("stats")  # its types know asynchronous clients as well
+            return int(stats["total_connections_received"])
+
 
 class _Complaint(socketserver.StreamRequestHandler):
     @override
@@ -66,3 +73,46 @@ def failing_redis(port: int, complaint: str) -> Iterator[None]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield
         server.shutdown()
+
+
+@contextmanager
+def gone(redis: OwnRedis) -> Iterator[None]:
+    """Killed, and empty afterwards."""
+    redis.kill()
+    yield
+    redis.start()
+
+
+@contextmanager
+def frozen(redis: OwnRedis) -> Iterator[None]:
+    """Its connections stay, and nothing is answered."""
+    redis.process.send_signal(signal.SIGSTOP)
+    yield
+    redis.process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def full(redis: OwnRedis) -> Iterator[None]:
+    """It answers, and takes nothing."""
+    with redis.client() as client:
+        client.config_set("maxmemory", 1)
+        yield
+        client.config_set("maxmemory", 0)
+
+
+@contextmanager
+def read_only(redis: OwnRedis) -> Iterator[None]:
+    """A replica, which answers reads."""
+    with redis.client() as client:
+        client.replicaof("127.0.0.1", 1)
+        yield
+        client.replicaof("NO", "ONE")
+
+
+@contextmanager
+def loading(redis: OwnRedis) -> Iterator[None]:
+    """It answers everything with an error."""
+    redis.kill()
+    with failing_redis(redis.port, "LOADING Redis is loading the dataset in memory"):
+        yield
+    redis.start()
