@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 from bson import ObjectId
 
-from app.booking import complete_ended, expire_lapsed
+from app.booking import BookingService, complete_ended, expire_lapsed
 from app.cluster import worker_heartbeat
 from app.cron import parse
 from app.operations import pruning
@@ -23,7 +23,7 @@ from app.storage.runs import RunStore
 log = structlog.get_logger(__name__)
 
 Context = dict[Any, Any]
-"""arq's, with our `store`, `alerts` and `settings`."""
+"""arq's, with our `store`, `booking`, `alerts` and `settings`."""
 
 
 async def beat(ctx: Context) -> None:
@@ -71,10 +71,11 @@ async def send_alerts(ctx: Context) -> int:
 async def tidy_up(ctx: Context) -> dict[str, int]:
     """Store expired holds, and complete reservations that have ended, where that is configured."""
     store: Store = ctx["store"]
+    booking: BookingService = ctx["booking"]
     hours: int = ctx["settings"].complete_after_hours
     return {
-        "expired": await _repeat_until_none(lambda: expire_lapsed(store)),
-        "completed": await complete_ended(store, hours),
+        "expired": await _repeat_until_none(lambda: expire_lapsed(store, booking.committer)),
+        "completed": await complete_ended(store, booking.committer, hours),
     }
 
 

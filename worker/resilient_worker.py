@@ -23,6 +23,8 @@ from redis.exceptions import RedisError, ResponseError
 from structlog.contextvars import bind_contextvars
 from typing_extensions import override
 
+from app.errors import Problem
+
 ANSWER_SECONDS = 3.0
 """How long Redis has to answer with all jobs that this worker can take; jobs that are due wait no longer for it."""
 PAUSE_SECONDS = 2.0
@@ -91,7 +93,7 @@ class ResilientWorker(Worker):
         try:
             async with asyncio.timeout(job.timeout_s):
                 await job.coroutine(dict(self.ctx))
-        except PyMongoError as error:
+        except (PyMongoError, Problem) as error:
             log.warning("the database failed a scheduled job; it comes again", error=str(error))
         except Exception:  # whatever it was, the next run may succeed, and the other jobs go on
             log.exception("a scheduled job failed; it comes again")

@@ -15,6 +15,7 @@ from arq.worker import Function
 from pymongo.errors import PyMongoError
 
 from app import job_queue
+from app.booking import BookingService
 from app.cluster import worker_heartbeat
 from app.cluster.worker_heartbeat import BEAT_SECONDS
 from app.cron import parse
@@ -63,6 +64,9 @@ async def startup(ctx: jobs.Context) -> None:
     ctx["tracer"] = tracer_of_environment()
     ctx["store"] = await connect(_settings)
     await verify(ctx["store"])
+    booking = BookingService(ctx["store"])
+    await booking.start()
+    ctx["booking"] = booking
     ctx["wakeups"] = Wakeups(_settings.redis_url, ctx["store"].database.name)
     ctx["relay"] = Relay(ctx["store"], ctx["wakeups"])
     ctx["relay"].start()
@@ -77,6 +81,8 @@ async def shutdown(ctx: jobs.Context) -> None:
     if "relay" in ctx:
         await ctx["relay"].stop()
         await ctx["wakeups"].close()
+    if "booking" in ctx:
+        await ctx["booking"].stop()
     if "store" in ctx:
         with suppress(PyMongoError):
             await worker_heartbeat.stop(ctx["store"], OWNER)

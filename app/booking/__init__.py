@@ -1,10 +1,10 @@
 """Floor 4: the write path. The only code that writes a status, a time, a resource or units of a reservation.
 
-`service` is the public interface. Its intents (`intents`; `book`, `change`, `confirm_extend_close`, `group`, `edit`,
-`import_rows`) say what they must read and judge themselves. `committer` queues them (`queue`) and puts them into
-batches (`batch`); a driver runs each batch as one `transaction`, which reads a `snapshot`, judges, `writes` and commits
-(`commit`). `closing` and `expiry` change a status that adds no load, without a transaction; `pruning` removes old
-answers, `erasure` clears the texts of a customer.
+`service` is the public interface. Its intents (`intents`; `book`, `change`, `confirm_extend`, `closing`, `group`,
+`edit`, `import_rows`) say what they must read and judge themselves. `committer` queues them (`queue`) and puts them
+into batches (`batch`); a driver runs each batch as one `transaction`, which reads a `snapshot`, judges, `writes` and
+commits (`commit`). `expiry` closes what has lapsed or ended; `pruning` removes old answers, `erasure` clears the texts
+of a customer.
 """
 
 from app.booking.book import Book

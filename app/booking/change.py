@@ -6,7 +6,7 @@ from typing import Any, TypeAlias
 
 from typing_extensions import override
 
-from app.booking.confirm_extend_close import hold_expired
+from app.booking.confirm_extend import hold_expired
 from app.booking.existing import ExistingIntent, check_version
 from app.booking.intents import Lane, View, guard_lanes, rules_for
 from app.booking.outcomes import Accepted, Refused

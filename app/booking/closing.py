@@ -1,167 +1,206 @@
 """Closing: the changes of status that add no load.
 
-Closing (cancel, complete, no-show) adds no load: the status stops blocking, and times, resource and units stay. It is
-one compare-and-set on `version`, outside every transaction, and is never refused for an overlap: a reservation on a
-double-booked resource can always be cancelled. The worker's closures of expired and ended reservations are in `expiry`.
+Closing (cancel, complete, no-show, expire) adds no load: the status stops blocking, and times, resource and units stay.
+So it changes no guard, and is never refused for an overlap: a reservation on a double-booked resource can always be
+cancelled. It shares the committer's batches, because its event is written in the same transaction.
 """
 
-import asyncio
-import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Hashable
 from dataclasses import dataclass
 
-import pymongo
 from bson import ObjectId
-from pymongo.errors import AutoReconnect, PyMongoError
+from typing_extensions import override
 
-from app.booking.intents import DEADLINE_SECONDS
-from app.booking.outcomes import overloaded
+from app.booking.committer import Committer
+from app.booking.existing import ReservationMoved
+from app.booking.idempotency import Replay
+from app.booking.intents import Intent, Lane, Target, View
+from app.booking.outcomes import Accepted, Update, overloaded
 from app.booking.permission import ATTENDANCE_STATUSES, check_begun, check_cancellation_notice
-from app.deadline import LEAST_SECONDS, sending, within
-from app.domain.instants import to_millis
-from app.domain.lifecycle import Status, may_follow
-from app.errors import OutcomeUnknown, Problem, not_found
-from app.outages import is_unheard
-from app.storage.bson_types import Row
-from app.storage.catalogue import CatalogueStore
+from app.domain.ids import ResourceId, ServiceId
+from app.domain.instants import Millis, from_millis, to_millis
+from app.domain.lifecycle import Status, is_final, may_follow
+from app.errors import Problem, not_found
+from app.retries import retry
+from app.storage.bson_types import BsonDocument, Row
 from app.storage.client import Store
 from app.storage.clock import stamped
-from app.storage.documents import Reservation, Service
+from app.storage.documents import Reservation
+from app.storage.outbox import event_of_change
+from app.storage.reservation_steps import proof_of_change
 from app.storage.reservation_transitions import ReservationTransitions
-from app.storage.reservation_updates import HistoryLine
+from app.storage.reservation_updates import HISTORY_LINES_MAX, HistoryLine, reservation_update
+from app.storage.reservations import RESERVATIONS
+from app.storage.span import Span
 from app.storage.stored_reservations import known_status, lenient_reservation, start_of, status_of, unreadable
-from app.storage.stored_rules import service_rules_of
-from app.storage.values import count, identity
+from app.storage.values import count
+from app.storage.values import identity as identity_of
 
-ATTEMPTS_MAX = 20
-WRITE_SECONDS = 1.0
-"""How long a plain write waits for a transaction that has locked the document."""
-READ_BACK_SECONDS = 0.3
-"""The end of a request's time, reserved for the read that finds out whether the write was applied."""
-
-
-@dataclass(frozen=True, slots=True)
-class Closure:
-    """The status that ends a reservation, by whom and why; `admin` may cancel inside the cancellation notice."""
-
-    to: Status
-    by: str
-    reason: str | None = None
-    admin: bool = False
+ATTEMPTS_MAX = 5
+"""How often a closure is submitted while others give its reservation another service."""
 
 
 async def close(
-    store: Store, identity: ObjectId, closure: Closure, reap_orphans: Callable[[], Awaitable[None]]
+    store: Store,
+    committer: Committer,
+    identity: ObjectId,
+    to: Status,
+    *,
+    by: str,
+    reason: str | None = None,
+    admin: bool = False,
 ) -> Reservation:
-    """Bring a reservation to a status that does not block: cancelled, completed, no-show.
+    """Bring a reservation to a status that does not block: cancelled, completed, no-show. Repeating it is harmless.
 
-    Repeating a closure is harmless. A reservation that another writer changes between the read and the write is read
-    and judged again. A write that times out may be waiting for the transaction of a dead process, so `reap_orphans`
-    runs before the next attempt. Whether an unanswered write was applied shows in the history, by the operation's id.
+    A hold that has expired by this process's estimate of the database's clock is judged by that clock itself.
 
     Raises:
-        Problem: `not-found`, `forbidden-transition`, `too-late`, `overloaded`, `unavailable`; `outcome-unknown` where a
-            write was not answered and the time is over.
+        Problem: `not-found`, `forbidden-transition`, `too-late`, `overloaded`, `outcome-unknown`, `unavailable`.
     """
-    deadline = time.monotonic() + within(DEADLINE_SECONDS)
-    attempts = _ClosingAttempts(store, identity, closure)
+    operation = ObjectId()
+
+    async def submit() -> Reservation | Replay:
+        row = await ReservationTransitions(store).read_row(identity)
+        if row is None:
+            raise not_found("reservation", str(identity))
+        seems_expired = status_of(row, store.clock.millis()) == "expired" != known_status(row["status"])
+        clock = to_millis(await stamped(store.database)) if seems_expired else None
+        intent = Close(
+            reservation=identity,
+            operation=operation,
+            service=_service_of(row),
+            by=by,
+            to=to,
+            reason=reason,
+            admin=admin,
+            clock=clock,
+        )
+        return await committer.submit(intent)
+
     try:
-        for _ in range(ATTEMPTS_MAX):
-            with pymongo.timeout(max(deadline - time.monotonic(), LEAST_SECONDS)):
-                closed = await attempts.run(deadline - READ_BACK_SECONDS)
-            if closed is not None:
-                return closed
-            if attempts.unheard:
-                with suppress(TimeoutError):
-                    left = deadline - READ_BACK_SECONDS - time.monotonic()
-                    await asyncio.wait_for(reap_orphans(), max(left, LEAST_SECONDS))
-            if time.monotonic() >= deadline:
-                break
-    except PyMongoError as error:
-        if not attempts.unheard:
-            raise
-        raise OutcomeUnknown([str(identity)]) from error
-    if attempts.unheard:
-        raise OutcomeUnknown([str(identity)])
-    raise overloaded("Too many others change this reservation; nothing was done.")
+        closed = await retry(submit, ATTEMPTS_MAX, on=ReservationMoved)
+    except ReservationMoved:
+        raise overloaded("Others change this reservation all the time; nothing was done.") from None
+    if isinstance(closed, Replay):  # pragma: no cover  # only an intent with a token is replayed
+        raise TypeError("an intent without a key was replayed")
+    return closed
 
 
-class _ClosingAttempts:
-    """One closure over all its attempts, under one operation id.
+@dataclass(slots=True, kw_only=True)
+class Close(Intent[Reservation]):
+    """A closure of one reservation, last seen with `service`; `admin` may cancel inside the cancellation notice.
 
-    `unheard`: a write was not answered, so it may have been applied, or may still be.
+    In a group (`spares_final`) a member that has ended stays as it is. `clock` is the database's clock, where that had
+    to be asked; None: as this process knows it.
     """
 
-    def __init__(self, store: Store, identity: ObjectId, closure: Closure) -> None:
-        self.store = store
-        self.identity = identity
-        self.closure = closure
-        self.operation = ObjectId()
-        self.unheard = False
-        self.reservations = ReservationTransitions(store)
+    reservation: ObjectId
+    service: ServiceId | None = None
+    to: Status
+    reason: str | None = None
+    admin: bool = False
+    spares_final: bool = False
+    clock: Millis | None = None
 
-    async def run(self, write_until: float) -> Reservation | None:
-        """Read, judge and write once; None if that has to be done again.
+    @override
+    def lanes(self) -> frozenset[Lane]:
+        """The reservation itself, so that the closures of one follow each other."""
+        return frozenset((reservation_lane(self.reservation),))
+
+    @override
+    def guards(self) -> frozenset[Lane]:
+        """None."""
+        return frozenset()
+
+    @override
+    def services(self) -> frozenset[ServiceId]:
+        """The service, for its cancellation notice."""
+        return frozenset((self.service,)) if self.service else frozenset()
+
+    @override
+    def spans(self, view: View) -> list[Span]:
+        """Needs no occupants."""
+        del view
+        return []
+
+    @override
+    def targets(self) -> frozenset[Target]:
+        """The stored reservation."""
+        return frozenset(((RESERVATIONS, self.reservation),))
+
+    @override
+    def reservations(self) -> list[ObjectId]:
+        """The reservation."""
+        return [self.reservation]
+
+    @override
+    def judge(self, view: View) -> Accepted[Reservation]:
+        """The closed reservation, or as it is if it has that status already.
 
         Raises:
-            Problem: `not-found`, `forbidden-transition`, `too-late`.
-            pymongo.errors.PyMongoError: the database does not answer, or refuses.
+            Problem: `not-found`, `forbidden-transition`, `too-late`; `invalid` where another program stored it so that
+                it cannot be closed.
+            ReservationMoved: it has another service by now.
         """
-        row = await self.reservations.read_row(self.identity)
+        row = view.target(RESERVATIONS, self.reservation)
         if row is None:
-            raise not_found("reservation", str(self.identity))
-        history = row.get("history", [])
-        if not isinstance(history, list):
-            raise unreadable({"history": history})
-        ours = any(isinstance(line, dict) and line.get("operation") == self.operation for line in history)
-        if ours or row.get("status") == self.closure.to:
-            return lenient_reservation(row)
-        await _check_closure(self.store, row, self.closure)
-        if not await self._write(row, write_until):
-            return None
-        row = await self.reservations.read_row(self.identity)
-        return None if row is None else lenient_reservation(row)
-
-    async def _write(self, row: Row, write_until: float) -> bool:
-        """Update the version that was read; returns whether the server confirmed the update."""
+            raise not_found("reservation", str(self.reservation))
+        if not isinstance(row.get("history", []), list):
+            raise unreadable({"history": row["history"]})
+        resource = ResourceId(identity_of(row.get("resource")) or "")
+        now = view.now(resource) if self.clock is None else self.clock
+        if row.get("status") == self.to or (self.spares_final and is_final(status_of(row, now))):
+            return Accepted(lenient_reservation(row), proof=(RESERVATIONS, {"_id": self.reservation}))
+        self._check(row, view, now)
         line: HistoryLine = {
-            "at": self.store.clock.now(),
-            "by": self.closure.by,
+            "at": from_millis(now),
+            "by": self.by,
             "operation": self.operation,
             "from": str(row["status"]),
-            "to": self.closure.to,
+            "to": self.to,
         }
-        if self.closure.reason:
-            line["reason"] = self.closure.reason
-        sending()
-        try:
-            with pymongo.timeout(max(min(WRITE_SECONDS, write_until - time.monotonic()), LEAST_SECONDS)):
-                return await self.reservations.close_row(self.identity, row["version"], line)
-        except PyMongoError as error:
-            if not (error.timeout or isinstance(error, AutoReconnect)):
-                raise
-            self.unheard = self.unheard or is_unheard(error)
-            return False
+        if self.reason:
+            line["reason"] = self.reason
+        view.calendar(resource).remove(self.reservation)
+        return accept_closure(row, line)
+
+    def _check(self, row: Row, view: View, now: Millis) -> None:
+        """Refuse what the lifecycle, the start or the cancellation notice forbids."""
+        if count(row.get("version")) is None:
+            raise unreadable({"version": row.get("version")})
+        status = status_of(row, now)
+        if not may_follow(status, self.to):
+            raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {self.to}.")
+        if self.to in ATTENDANCE_STATUSES:
+            check_begun(start_of(row), self.to, now)
+        if self.to != "cancelled" or status != "confirmed" or self.admin or (service := _service_of(row)) is None:
+            return
+        if service != self.service:
+            raise ReservationMoved
+        check_cancellation_notice(start_of(row), view.service_rules(service), now)
 
 
-async def _check_closure(store: Store, row: Row, closure: Closure) -> None:
-    """Refuse what the lifecycle, the start or the cancellation notice forbids.
+def _service_of(row: Row) -> ServiceId | None:
+    service = identity_of(row.get("service"))
+    return None if service is None else ServiceId(service)
 
-    A hold that has expired by this process's estimate of the database's clock is judged again by that clock itself.
-    """
-    if count(row.get("version")) is None:
-        raise unreadable({"version": row.get("version")})
-    now = store.clock.millis()
-    status = status_of(row, now)
-    if status == "expired" != known_status(row["status"]):
-        status = status_of(row, to_millis(await stamped(store.database)))
-    if not may_follow(status, closure.to):
-        raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {closure.to}.")
-    if closure.to in ATTENDANCE_STATUSES:
-        check_begun(start_of(row), closure.to, now)
-    if closure.to == "cancelled" and status == "confirmed" and row.get("service") is not None and not closure.admin:
-        named = identity(row["service"])
-        service = None if named is None else await CatalogueStore(store).find_row(Service, named)
-        if service is not None:
-            check_cancellation_notice(start_of(row), service_rules_of(service), now)
+
+def accept_closure(row: BsonDocument, line: HistoryLine) -> Accepted[Reservation]:
+    """Accept a closure of a stored reservation, whose line has its new status; the database stamps it."""
+    version = count(row.get("version")) or 0
+    after = row | {"status": line.get("to"), "version": version + 1}
+    after["history"] = [*row.get("history", []), line][-HISTORY_LINES_MAX:]
+    value = lenient_reservation(after)
+    update = Update(
+        RESERVATIONS,
+        {"_id": row["_id"], "version": row.get("version")},
+        reservation_update(line),
+        event_of_change(row, line),
+    )
+    proof = (RESERVATIONS, proof_of_change(row["_id"], line["operation"]))
+    return Accepted(value, proof=proof, updates=[update], stamped_late=[value])
+
+
+def reservation_lane(identity: Hashable) -> Lane:
+    """The lane of a reservation whose change needs no guard."""
+    return Lane(f"reservation:{identity}")

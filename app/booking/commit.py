@@ -14,12 +14,11 @@ from app.booking.idempotency import Replay
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted, overloaded
 from app.errors import OutcomeUnknown
-from app.storage.guard_steps import fence
 from app.storage.steps import COMMIT, KILL, Step, Steps
 
 
 def commit(
-    outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIntent], accepted: Sequence[Accepted[object]], guard: str
+    outcomes: dict[ObjectId, Outcome], intents: Sequence[AnyIntent], accepted: Sequence[Accepted[object]], fence: Step
 ) -> Steps[dict[ObjectId, Outcome]]:
     """Commit; a commit that fails counts as not committed only after a read that does not find its proof.
 
@@ -31,7 +30,7 @@ def commit(
     try:
         yield COMMIT
     except PyMongoError as error:
-        found = yield from _was_committed(accepted[0], guard)
+        found = yield from _was_committed(accepted[0], fence)
         if found is None:
             return _unknown_outcomes(outcomes, intents)
         if not found:
@@ -39,17 +38,17 @@ def commit(
     return outcomes
 
 
-def _was_committed(accepted: Accepted[object], guard: str) -> Steps[bool | None]:
+def _was_committed(accepted: Accepted[object], fence: Step) -> Steps[bool | None]:
     """Whether an unanswered transaction was committed, for good; None if that cannot be determined.
 
     Killing its session ends a transaction that is still open. The plain write that follows waits for whatever has
-    locked the guard, and its majority acknowledgement means that everything before it has reached a majority as well:
-    a read that then finds nothing will never find anything.
+    locked its document, and its majority acknowledgement means that everything before it has reached a majority as
+    well: a read that then finds nothing will never find anything.
     """
     collection, query = accepted.proof
     try:
         yield KILL
-        yield fence(guard)
+        yield fence
         return (yield Step("commit.prove", collection, "find_one", (query,))) is not None
     except PyMongoError:
         return None

@@ -9,12 +9,14 @@ from typing_extensions import override
 
 from app.booking.intents import Intent, Lane, Target, View, guard_lanes
 from app.booking.outcomes import Accepted, Update
+from app.booking.permission import is_request
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import Status, status_at
 from app.errors import Problem, invalid_field, not_found
 from app.storage.bson_types import BsonDocument
 from app.storage.documents import Reservation
+from app.storage.outbox import event_of_change
 from app.storage.reservation_steps import proof_of_change
 from app.storage.reservation_updates import (
     DERIVED_FIELDS,
@@ -153,10 +155,12 @@ class ExistingIntent(Intent[Reservation]):
             line["reason"] = reason
         change = reservation_update(line, stamp=at, fields=changed, unset=unset)
         value = updated(row_after, line, at, version=stored.version + 1)
+        becomes_request = is_request(after) and not is_request(stored)
+        event = event_of_change(self.row, line, resource=after.resource, becomes_request=becomes_request)
         return Accepted(
             value,
             proof=(RESERVATIONS, proof_of_change(stored.id, self.operation)),
-            updates=[Update(RESERVATIONS, {"_id": stored.id, "version": stored.version}, change)],
+            updates=[Update(RESERVATIONS, {"_id": stored.id, "version": stored.version}, change, event)],
             blocks=[value] if taken else [],
             taken=taken,
         )

@@ -1,30 +1,103 @@
-"""The worker's writes: holds that have expired are marked as expired, bookings that ended as completed.
+"""The worker's closures: holds that have expired are marked as expired, bookings that ended as completed.
 
 Neither adds load or changes what is free: a hold is over at its instant, whether or not that has been written.
 """
 
-from collections.abc import AsyncIterator
-from contextlib import suppress
+import asyncio
+from collections.abc import AsyncIterator, Hashable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from bson import ObjectId
-from pymongo.errors import WriteError
+from typing_extensions import override
 
+from app.booking.closing import accept_closure, reservation_lane
+from app.booking.committer import Committer
+from app.booking.intents import Intent, Lane, Target, View
+from app.booking.outcomes import Accepted
 from app.domain.ids import ResourceId
 from app.domain.lifecycle import Status
 from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
 from app.storage.clock import stamped
-from app.storage.documents import Resource
+from app.storage.documents import Reservation, Resource
 from app.storage.reservation_transitions import ReadVersion, ReservationTransitions
 from app.storage.reservation_updates import HistoryLine
+from app.storage.reservations import RESERVATIONS
+from app.storage.span import Span
+from app.storage.values import count
 
 ACTOR_WORKER = "worker"
 """The name of the worker in a history."""
 RESOURCES_PER_QUERY = 200
+CLOSURES_AT_ONCE = 64
+"""About as many as share a batch."""
 
 
-async def expire_lapsed(store: Store) -> int:
+@dataclass(slots=True, kw_only=True)
+class Elapse(Intent[Reservation | None]):
+    """Close a reservation whose time has come, if it is as it was read: another writer's change since then prevails.
+
+    `lapsed_at` is an instant at which its hold must be over; None where it is no hold. The value is None where nothing
+    was done: also for a row of another program that takes no new version or line of history.
+    """
+
+    read: ReadVersion
+    before: Status
+    to: Status
+    at: datetime
+    lapsed_at: datetime | None = None
+
+    @override
+    def lanes(self) -> frozenset[Lane]:
+        """The reservation itself."""
+        return frozenset((reservation_lane(self._id),))
+
+    @override
+    def guards(self) -> frozenset[Lane]:
+        """None."""
+        return frozenset()
+
+    @override
+    def targets(self) -> frozenset[Target]:
+        """The stored reservation."""
+        return frozenset(((RESERVATIONS, self._id),))
+
+    @override
+    def spans(self, view: View) -> list[Span]:
+        """Needs no occupants."""
+        del view
+        return []
+
+    @override
+    def judge(self, view: View) -> Accepted[Reservation | None]:
+        """The closed reservation, or None."""
+        row = view.target(RESERVATIONS, self._id)
+        if (
+            row is None
+            or row.get("version") != self.read.version
+            or row.get("status") != self.before
+            or not isinstance(row.get("history", []), list)
+            or count(row.get("version", 1)) is None
+            or (self.lapsed_at is not None and not _is_before(row.get("expiresAt"), self.lapsed_at))
+        ):
+            return Accepted(None, proof=(RESERVATIONS, {"_id": self._id}))
+        line: HistoryLine = {
+            "at": self.at,
+            "by": self.by,
+            "operation": self.operation,
+            "from": self.before,
+            "to": self.to,
+        }
+        return accept_closure(row, line)
+
+    @property
+    def _id(self) -> Hashable:
+        identity: Hashable = self.read.id
+        return identity
+
+
+async def expire_lapsed(store: Store, committer: Committer) -> int:
     """Mark the holds whose time has come, by the database's own clock; how many were marked.
 
     This process's estimate of that clock can be ahead of it, and a hold that was marked too early could not be
@@ -32,10 +105,10 @@ async def expire_lapsed(store: Store) -> int:
     """
     now = await stamped(store.database)
     lapsed = ReservationTransitions(store).find_lapsed(now)
-    return await _transition_all(store, lapsed, "pending", "expired", lapsed_at=now)
+    return await _close_all(store, committer, lapsed, "pending", "expired", lapsed_at=now)
 
 
-async def complete_ended(store: Store, hours: int) -> int:
+async def complete_ended(store: Store, committer: Committer, hours: int) -> int:
     """Complete the confirmed bookings that ended at least `hours` ago (0: never); how many were completed.
 
     The pass goes through the catalogue, some resources at a time. The conflict lookup finds what is confirmed there
@@ -47,27 +120,43 @@ async def complete_ended(store: Store, hours: int) -> int:
     completed = 0
     async for resources in CatalogueStore(store).portions_of_ids(Resource, RESOURCES_PER_QUERY):
         ended = ReservationTransitions(store).find_ended([ResourceId(each) for each in resources], before)
-        completed += await _transition_all(store, ended, "confirmed", "completed")
+        completed += await _close_all(store, committer, ended, "confirmed", "completed")
     return completed
 
 
-async def _transition_all(
-    store: Store, rows: AsyncIterator[ReadVersion], before: Status, to: Status, *, lapsed_at: datetime | None = None
+async def _close_all(
+    store: Store,
+    committer: Committer,
+    rows: AsyncIterator[ReadVersion],
+    before: Status,
+    to: Status,
+    *,
+    lapsed_at: datetime | None = None,
 ) -> int:
-    """Bring each of these reservations to a status, by compare-and-set; how many were.
-
-    Another writer's change since a reservation was read prevails. One that cannot be written blocks no other.
-    """
-    line: HistoryLine = {
-        "at": store.clock.now(),
-        "by": ACTOR_WORKER,
-        "operation": ObjectId(),
-        "from": before,
-        "to": to,
-    }
-    reservations = ReservationTransitions(store)
-    written = 0
+    """Bring each of these reservations to a status; how many were."""
+    first = Elapse(
+        by=ACTOR_WORKER, read=ReadVersion(None, None), before=before, to=to, at=store.clock.now(), lapsed_at=lapsed_at
+    )
+    closed = 0
+    portion: list[Elapse] = []
     async for row in rows:
-        with suppress(WriteError):  # another program stored a version that is no number, or a history that is no list
-            written += await reservations.transition_row(row, line, lapsed_at=lapsed_at)
-    return written
+        if not isinstance(row.id, Hashable):  # an id of another program that is an object: it names no target
+            continue
+        portion.append(replace(first, read=row, operation=ObjectId()))
+        if len(portion) == CLOSURES_AT_ONCE:
+            closed += await _submit(committer, portion)
+            portion = []
+    return closed + await _submit(committer, portion)
+
+
+async def _submit(committer: Committer, intents: list[Elapse]) -> int:
+    """Submit closures, of which none keeps another from being done; how many were done."""
+    values = await asyncio.gather(*(committer.submit(intent) for intent in intents), return_exceptions=True)
+    failures = [value for value in values if isinstance(value, BaseException)]
+    if len(failures) == len(intents) and failures:
+        raise failures[0]
+    return sum(isinstance(value, Reservation) for value in values)
+
+
+def _is_before(expires: object, at: datetime) -> bool:
+    return isinstance(expires, datetime) and expires <= at

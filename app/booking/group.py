@@ -125,6 +125,7 @@ class AllOrNothing(Intent[list[Reservation]]):
             updates=[update for each in accepted for update in each.updates],
             blocks=[block for each in accepted for block in each.blocks],
             taken=[span for each in accepted for span in each.taken],
+            stamped_late=[value for each in accepted for value in each.stamped_late],
         )
 
 

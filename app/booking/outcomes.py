@@ -16,11 +16,15 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """A change of one document. If no document matches `query`, another writer was first."""
+    """A change of one document, with the event that it leaves, if it leaves one.
+
+    If no document matches `query`, another writer was first.
+    """
 
     collection: str
     query: Filter
     change: UpdateDocument
+    event: BsonDocument | None = None
 
 
 @dataclass(slots=True)
@@ -35,6 +39,7 @@ class Accepted(Generic[T_co]):
         blocks: The reservations whose block is new or moved, which the reach must cover.
         taken: The spans of those blocks, in which no expired hold may stay unmarked.
         documents: New documents of other collections.
+        stamped_late: The changed reservations that the database stamps as it writes them, to be given its stamp.
     """
 
     value: T_co
@@ -44,6 +49,7 @@ class Accepted(Generic[T_co]):
     blocks: list[Reservation] = field(default_factory=list)
     taken: list[Span] = field(default_factory=list)
     documents: list[tuple[str, BsonDocument]] = field(default_factory=list)
+    stamped_late: list[Reservation] = field(default_factory=list)
 
     @property
     def writes(self) -> bool:

@@ -7,9 +7,9 @@ from bson import ObjectId
 
 from app.booking.book import Book
 from app.booking.change import Change, Patch
-from app.booking.closing import Closure, close
+from app.booking.closing import Close, close
 from app.booking.committer import Committer
-from app.booking.confirm_extend_close import Close, Confirm, Extend
+from app.booking.confirm_extend import Confirm, Extend
 from app.booking.driver import GRACE_SECONDS
 from app.booking.edit import EditResource, EditService
 from app.booking.existing import ExistingIntent, ReservationMoved
@@ -204,9 +204,20 @@ class BookingService:
         """
 
         def intent(fields: list[ExistingFields]) -> AllOrNothing:
-            return AllOrNothing(
-                by=by, members=[Close(**each, by=by, to=to, admin=admin, reason=reason) for each in fields]
-            )
+            members = [
+                Close(
+                    reservation=each["reservation"],
+                    operation=each["operation"],
+                    service=each["service"],
+                    by=by,
+                    to=to,
+                    admin=admin,
+                    reason=reason,
+                    spares_final=True,
+                )
+                for each in fields
+            ]
+            return AllOrNothing(by=by, members=members)
 
         return await self._submit_all(identities, intent)
 
@@ -241,8 +252,7 @@ class BookingService:
         self, identity: ObjectId, to: Status, *, by: str, reason: str | None = None, admin: bool = False
     ) -> Reservation:
         """Cancel or complete a reservation, or mark it as a no-show; see `closing.close`."""
-        self.heartbeat.check()
-        return await close(self.store, identity, Closure(to, by, reason, admin=admin), self.heartbeat.check_others)
+        return await close(self.store, self.committer, identity, to, by=by, reason=reason, admin=admin)
 
     async def edit_resource(self, edit: EditResource) -> int:
         """Do a planned edit of a resource; the resource's new version.

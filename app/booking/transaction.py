@@ -15,14 +15,16 @@ from app.booking.commit import commit, outcomes_after_failed_write
 from app.booking.existing import ReservationMoved
 from app.booking.group import MembersRefused
 from app.booking.idempotency import Replay, read_answers, replay
-from app.booking.intents import AnyIntent, View
+from app.booking.intents import AnyIntent, Lane, View
 from app.booking.outcomes import Accepted, Refused, Stranded
 from app.booking.snapshot import ClockSkew, Snapshot
 from app.booking.timestamps import FRESH_SECONDS, StaleTimestamp, restamp
 from app.booking.writes import write
 from app.errors import Problem
 from app.storage.documents import StoredAnswer
-from app.storage.steps import ABORT, BEGIN, Steps
+from app.storage.guard_steps import fence
+from app.storage.reservation_steps import stamp_reservations
+from app.storage.steps import ABORT, BEGIN, Step, Steps
 
 
 def attempt(batch: Batch) -> Steps[list[Outcome]]:
@@ -91,9 +93,15 @@ def _run_transaction(intents: Sequence[AnyIntent], batch: Batch) -> Steps[dict[O
         raise
     began = time.perf_counter()
     try:
-        return (yield from commit(outcomes, intents, accepted, min(snapshot.guards, default="")))
+        return (yield from commit(outcomes, intents, accepted, _fence(accepted, snapshot, batch)))
     finally:
         batch.commit_seconds = time.perf_counter() - began
+
+
+def _fence(accepted: Sequence[Accepted[object]], snapshot: Snapshot, batch: Batch) -> Step:
+    """The write that waits for this transaction if it is still under way: of a guard, or of what was closed."""
+    guards = snapshot.changed | {Lane(span.resource) for each in accepted for span in each.taken}
+    return fence(min(guards)) if guards else stamp_reservations(batch.written_ids[:1])
 
 
 def _check_replays(outcomes: Mapping[ObjectId, Outcome], intents: Sequence[AnyIntent], batch: Batch) -> None:

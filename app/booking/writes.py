@@ -11,8 +11,9 @@ from app.domain.ids import ResourceId
 from app.domain.instants import from_millis, to_millis
 from app.storage.documents import Reservation
 from app.storage.guard_steps import raise_guards
+from app.storage.outbox import event_of_change, event_of_new, insert_events
 from app.storage.reach import Reach
-from app.storage.reservation_steps import insert_reservations, lapsed_hold, read_histories
+from app.storage.reservation_steps import insert_reservations, lapsed_hold, read_histories, read_stamps
 from app.storage.reservation_updates import HistoryLine, reservation_update
 from app.storage.reservations import RESERVATIONS
 from app.storage.span import Span
@@ -24,16 +25,18 @@ def write(
 ) -> Steps[None]:
     """Write the reach first, so that no reader misses what follows; then the inserts and the guarded updates.
 
-    The ids of the reservations are added to `written`.
+    Each change of a reservation leaves an event; all of them are one insert. The ids of the reservations are added to
+    `written`.
     """
     inserts = [reservation for each in accepted for reservation in each.inserts]
     blocks = [reservation for each in accepted for reservation in each.blocks]
     for reach, resources in _resources_by_reach(_raised_reaches(blocks, snapshot)).items():
         yield raise_guards(resources, reach)
     spans = [span for each in accepted for span in each.taken]
-    for lapsed in (yield from _expiry_updates(spans, snapshot, first)):
-        written.append(lapsed.query["_id"])
-        yield from _apply(lapsed)
+    lapsed = yield from _expiry_updates(spans, snapshot, first)
+    for mark in lapsed:
+        written.append(mark.query["_id"])
+        yield from _apply(mark)
     written += [identity for each in accepted for identity in each.reservation_ids]
     if inserts:
         yield insert_reservations(inserts)
@@ -42,12 +45,27 @@ def write(
             yield insert(f"{collection}.insert", collection, [document])
         for change in each.updates:
             yield from _apply(change)
+    changes = [*lapsed, *(change for each in accepted for change in each.updates)]
+    events = [change.event for change in changes if change.event is not None]
+    if events or inserts:
+        yield insert_events([*(event_of_new(reservation) for reservation in inserts), *events])
+    yield from _read_stamps([value for each in accepted for value in each.stamped_late])
 
 
 def _apply(change: Update) -> Steps[None]:
     result = yield Step(f"{change.collection}.update", change.collection, "update_one", (change.query, change.change))
     if result.matched_count != 1:
         raise WriteConflict
+
+
+def _read_stamps(changed: Sequence[Reservation]) -> Steps[None]:
+    """Give reservations the stamps that the database has given them."""
+    if not changed:
+        return
+    rows = yield read_stamps([each.id for each in changed])
+    stamps = {row["_id"]: row["updatedAt"] for row in rows}
+    for each in changed:
+        each.updated_at = stamps[each.id]
 
 
 def _raised_reaches(blocks: Sequence[Reservation], snapshot: Snapshot) -> dict[ResourceId, Reach]:
@@ -83,14 +101,16 @@ def _expiry_updates(spans: Sequence[Span], snapshot: Snapshot, intent: AnyIntent
         for hold in [hold for hold in calendar.expired.values() if hold.meets(taken.start, taken.end)]:
             calendar.remove(hold.id)
             if hold.version is not None:
-                marks[hold.id] = _expiry_update(hold.id, hold.version, from_millis(calendar.now), intent)
+                marks[hold.id] = _expiry_update(
+                    hold.id, hold.version, taken.resource, from_millis(calendar.now), intent
+                )
     if not marks:
         return []
     histories = yield read_histories(marks)
     return [marks[row["_id"]] for row in histories if isinstance(row.get("history"), list)]
 
 
-def _expiry_update(identity: object, version: int, now: datetime, intent: AnyIntent) -> Update:
+def _expiry_update(identity: object, version: int, resource: ResourceId, now: datetime, intent: AnyIntent) -> Update:
     """The update that marks a hold as expired."""
     line: HistoryLine = {
         "at": now,
@@ -99,4 +119,5 @@ def _expiry_update(identity: object, version: int, now: datetime, intent: AnyInt
         "from": "pending",
         "to": "expired",
     }
-    return Update(RESERVATIONS, lapsed_hold(identity, version), reservation_update(line, stamp=now))
+    event = event_of_change({"_id": identity, "version": version, "resource": resource}, line)
+    return Update(RESERVATIONS, lapsed_hold(identity, version), reservation_update(line, stamp=now), event)

@@ -5,11 +5,11 @@ of the subject, the version that the change has made and the operation. So the e
 order of its versions, no two events have the same id, and who writes an event again can tell that it is there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, TypeAlias
 
 from app.domain.lifecycle import is_final
-from app.storage.bson_types import BsonDocument
+from app.storage.bson_types import BsonDocument, Row
 from app.storage.client import Store
 from app.storage.documents import OutboxEvent, Reservation
 from app.storage.reservation_updates import HistoryLine
@@ -67,19 +67,22 @@ def event_of_new(reservation: Reservation) -> BsonDocument:
     }
 
 
-def event_of_change(row: BsonDocument, line: HistoryLine, *, resource: str | None = None) -> BsonDocument:
+def event_of_change(
+    row: Row, line: HistoryLine, *, resource: str | None = None, becomes_request: bool = False
+) -> BsonDocument:
     """The event of a change of a stored reservation.
 
     Args:
         row: The reservation before the change: its id, and its version and resource as they are stored.
         line: The line that the change adds to the history.
         resource: The resource after the change; None: the same.
+        becomes_request: Whether a hold becomes a request, which the line does not tell from a longer hold.
     """
     version = (count(row.get("version")) or 0) + 1
     former = _text(row.get("resource"))
     event: BsonDocument = {
         "_id": event_key(row["_id"], version, line["operation"]),
-        "type": _type_of(line),
+        "type": "reservation.requested" if becomes_request else _type_of(line),
         "subject": row["_id"],
         "version": version,
         "at": line["at"],
@@ -103,12 +106,10 @@ def _type_of(line: HistoryLine) -> EventType:
     if to == "confirmed":
         before = known_status(line.get("from"))
         return "reservation.reopened" if before is not None and is_final(before) else "reservation.confirmed"
-    if to == "pending":
-        return "reservation.requested"
     return _CLOSINGS[to]
 
 
-_CLOSINGS: dict[str, EventType] = {
+_CLOSINGS: Mapping[str, EventType] = {
     "cancelled": "reservation.cancelled",
     "expired": "reservation.expired",
     "completed": "reservation.completed",

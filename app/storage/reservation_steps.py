@@ -25,6 +25,11 @@ def stamp_reservations(ids: Collection[object]) -> Step:
     return Step("reservations.stamp", RESERVATIONS, "update_many", (by_ids(ids), change))
 
 
+def read_stamps(ids: Collection[object]) -> Step:
+    """Read when reservations were changed last."""
+    return find("reservations.stamps", RESERVATIONS, by_ids(ids), "updatedAt")
+
+
 def read_histories(ids: Collection[object]) -> Step:
     """Read the histories of reservations."""
     return find("occupants.histories", RESERVATIONS, by_ids(ids), "history")

@@ -8,6 +8,7 @@ from bson import ObjectId
 
 from app.booking.expiry import complete_ended, expire_lapsed
 from tests.support.api_client import ApiClient, created, ok
+from tests.support.step_driver import running_booking_service
 from tests.support.times import HOUR, NINE
 
 Change = Callable[[ApiClient, dict[str, Any]], Awaitable[None]]
@@ -33,14 +34,16 @@ async def completed(api: ApiClient, reservation: dict[str, Any]) -> None:
     """By the worker, long after it has ended."""
     now = api.store.clock.now()
     await api.overwrite(reservation, startTime=now - 6 * HOUR, endTime=now - 5 * HOUR)
-    assert await complete_ended(api.store, 1) == 1
+    async with running_booking_service(api.store) as booking:
+        assert await complete_ended(api.store, booking.committer, 1) == 1
 
 
 async def expired(api: ApiClient, reservation: dict[str, Any]) -> None:
     """By the worker, as a hold."""
     await api.overwrite(reservation, status="pending")
     await api.expire(reservation)
-    assert await expire_lapsed(api.store) == 1
+    async with running_booking_service(api.store) as booking:
+        assert await expire_lapsed(api.store, booking.committer) == 1
 
 
 async def booked_over(api: ApiClient, reservation: dict[str, Any]) -> None:

@@ -12,7 +12,8 @@ from bson import ObjectId
 
 from app.booking.book import Book
 from app.booking.change import Change
-from app.booking.confirm_extend_close import Close, Confirm, Extend
+from app.booking.closing import Close
+from app.booking.confirm_extend import Confirm, Extend
 from app.booking.group import AllOrNothing, BookGroup, MembersRefused, Move
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted, Refused
@@ -35,9 +36,7 @@ def to(reservation: Reservation, **patch: Any) -> Change:
 
 def cancelled(reservation: Reservation) -> AnyIntent:
     """The cancellation of a group of one."""
-    return AllOrNothing(
-        by="test", members=[Close(by="test", to="cancelled", reservation=reservation.id, resource=ROOM_ID)]
-    )
+    return AllOrNothing(by="test", members=[Close(by="test", to="cancelled", reservation=reservation.id)])
 
 
 def group(*members: Book) -> BookGroup:

@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from app.booking import BookingService, expiry
-from app.booking.expiry import expire_lapsed
+from app.booking import BookingService
+from app.booking.expiry import complete_ended, expire_lapsed
 from app.domain.instants import SECOND, Millis
 from app.storage import reservation_transitions
 from app.storage.client import Store
 from app.storage.clock import Clock
-from tests.support.step_driver import add_resource, booking_of
+from tests.support.step_driver import add_resource, booking_of, running_booking_service
 
 AHEAD = 3_600 * SECOND
 """By so much a process takes the database's clock to be further than it is."""
@@ -37,7 +37,7 @@ class TestAhead:
         await booking.start()
         hold = await book_hold_ahead(store, booking, monkeypatch)
 
-        marked = await expire_lapsed(store)
+        marked = await expire_lapsed(store, booking.committer)
         confirmed = await booking.confirm(hold, by="test")  # type: ignore[arg-type]  # an id
         await booking.stop()
 
@@ -62,17 +62,17 @@ async def test_what_is_over_is_marked(store: Store) -> None:
     await booking.start()
     await add_resource(store)
     await booking.book(booking_of(hold_seconds=600))
-    await booking.stop()
     past = store.clock.now() - timedelta(minutes=1)
     await store.database["reservations"].update_many({}, {"$set": {"expiresAt": past}})
+    marked = [await expire_lapsed(store, booking.committer) for _ in range(2)]
+    await booking.stop()
 
-    assert [await expire_lapsed(store), await expire_lapsed(store)] == [1, 0]
+    assert marked == [1, 0]
     row = await store.database["reservations"].find_one({})
     assert row is not None
     assert row["status"] == "expired"
 
 
-@pytest.mark.servers("wire")  # mongomock has no errors of a server for such values
 @pytest.mark.parametrize("odd", [{"version": "one"}, {"history": "none"}])
 async def test_unmarkable_rows_do_not_stop_the_others(
     store: Store, monkeypatch: pytest.MonkeyPatch, odd: dict[str, str]
@@ -86,7 +86,10 @@ async def test_unmarkable_rows_do_not_stop_the_others(
     for state in ({"status": "pending", "expiresAt": past}, {"status": "confirmed"}):
         await store.database["reservations"].insert_many([each | state for each in rows])
 
-    assert [await expire_lapsed(store), await expiry.complete_ended(store, 1)] == [1, 1]
+    async with running_booking_service(store) as booking:
+        done = [await expire_lapsed(store, booking.committer), await complete_ended(store, booking.committer, 1)]
+
+    assert done == [1, 1]
     assert await store.database["reservations"].count_documents({"status": {"$in": ["pending", "confirmed"]}}) == 6
 
 

@@ -8,7 +8,6 @@ from bson import ObjectId
 
 from app.booking import expiry
 from app.booking.batch import WriteConflict
-from app.booking.closing import Closure, close
 from app.booking.committer import Committer
 from app.booking.outcomes import Accepted
 from app.booking.timestamps import COMMIT_SECONDS, FRESH_SECONDS, SKEW_SECONDS, Age
@@ -19,7 +18,14 @@ from app.reservations.queries import Filters, list_reservations
 from app.storage import guard_steps
 from app.storage.client import Store
 from app.storage.steps import COMMIT, Step
-from tests.support.step_driver import StepDriver, add_resource, book_accepted, booking_of, optimistic_batch
+from tests.support.step_driver import (
+    StepDriver,
+    add_resource,
+    book_accepted,
+    booking_of,
+    optimistic_batch,
+    running_booking_service,
+)
 from tests.support.times import HOUR, NINE
 
 EVERYBODY = Caller("test", frozenset({"admin"}))
@@ -80,7 +86,7 @@ async def test_what_is_seen_too_late_is_stamped_anew(store: Store, monkeypatch: 
     follower = Follower(store)
     stamped_ago(store, monkeypatch, 30)
     driver = StepDriver(store, [booking_of()])
-    await driver.until("reservations.insert")
+    await driver.until("outbox.insert")
     assert driver.next is COMMIT
     driver.paused_seconds = FRESH_SECONDS + 0.1
     assert await follower.poll() == []
@@ -98,7 +104,7 @@ async def test_what_is_seen_in_time_keeps_its_stamp(store: Store) -> None:
     """A commit that took its time, but less than followers wait, needs no second stamp."""
     await add_resource(store)
     driver = StepDriver(store, [booking_of()])
-    await driver.until("reservations.insert")
+    await driver.until("outbox.insert")
     driver.paused_seconds = FRESH_SECONDS
     (outcome,) = await driver.finish()
     await driver.close()
@@ -121,7 +127,7 @@ async def test_an_expired_hold_in_the_place_is_stamped_anew_too(store: Store, mo
     assert await follower.poll() == [hold.id]
     stamped_ago(store, monkeypatch, 30)
     driver = StepDriver(store, [booking_of()])
-    await driver.until("reservations.insert")
+    await driver.until("outbox.insert")
     driver.paused_seconds = 60
     (outcome,) = await driver.finish()
     await driver.close()
@@ -163,16 +169,15 @@ async def test_plain_changes_are_stamped_by_the_database(store: Store, monkeypat
     await store.database["reservations"].insert_many(rows)
     passes(store, monkeypatch, -4 * 3_600)  # what this process knows of the clock is no matter
 
-    async def no_orphans() -> None:
-        """Do nothing: the test leaves no orphans."""
-
-    await close(store, rows[0]["_id"], Closure("cancelled", "test"), no_orphans)
-    assert await expiry.complete_ended(store, 1) == 1
-    assert await expiry.expire_lapsed(store) == 1
+    async with running_booking_service(store) as booking:
+        closed = await booking.close(rows[0]["_id"], "cancelled", by="test")
+        assert await expiry.complete_ended(store, booking.committer, 1) == 1
+        assert await expiry.expire_lapsed(store, booking.committer) == 1
     stored = await store.database["reservations"].find().to_list(None)
 
     assert sorted(row["status"] for row in stored) == ["cancelled", "completed", "expired"]
     assert min(row["updatedAt"] for row in stored) >= now - HOUR
+    assert closed.updated_at == next(row["updatedAt"] for row in stored if row["_id"] == closed.id)
 
 
 @pytest.mark.servers("any")

@@ -9,7 +9,7 @@ from bson import ObjectId
 
 from app.booking import BookingService
 from app.booking.change import Change
-from app.booking.confirm_extend_close import Confirm
+from app.booking.confirm_extend import Confirm
 from app.booking.edit import EditResource
 from app.booking.outcomes import Accepted, Refused
 from app.errors import Problem

@@ -6,7 +6,7 @@ import pytest
 from bson import ObjectId
 
 from app.booking.change import Change
-from app.booking.confirm_extend_close import Close
+from app.booking.closing import Close
 from app.booking.group import BookGroup, MembersRefused
 from app.booking.outcomes import Accepted, Refused
 from app.booking.queue import BatchBuilder, Ticket, lanes_of
@@ -82,7 +82,7 @@ async def test_what_the_first_do_not_refuse_is_judged_by_all(store: Store) -> No
     (booked,), steps = await steps_of(store, booking_of(NINE, YEAR))
     assert isinstance(booked, Accepted)
     assert "occupants.read" in steps
-    await run_batch(store, Close(by="test", reservation=booked.value.id, resource=ROOM_ID, to="cancelled"))
+    await run_batch(store, Close(by="test", reservation=booked.value.id, to="cancelled"))
     await book_accepted(store, start=late)
     await book_accepted(store, start=late)
 

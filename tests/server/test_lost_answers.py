@@ -23,7 +23,7 @@ from app.storage.guards import make_service_row
 from app.storage.steps import Step
 from tests.support.api_client import ApiClient, problem
 from tests.support.ids import CUT_ID
-from tests.support.mongodb_proxy import Wanted, faulty
+from tests.support.mongodb_proxy import faulty
 from tests.support.step_driver import (
     FailingStepDriver,
     StepDriver,
@@ -37,52 +37,23 @@ from tests.support.step_driver import (
 from tests.support.times import HOUR, NINE
 
 
-def update_of(collection: str) -> Wanted:
-    """Updates of that collection outside every transaction."""
-    return lambda command: command.get("update") == collection and "autocommit" not in command
-
-
 @pytest.mark.servers("transactions")
 @pytest.mark.promise("deadlines")
 class TestCancel:
-    """A cancellation, which is one write without a transaction."""
+    """A cancellation, which is a transaction of the reservation and its event."""
 
     async def test_it_is_known_by_what_it_wrote(self, store: Store, database_url: str) -> None:
-        """Where only the answers get lost, the history shows that it was written, and it is written once."""
+        """Where only the answers get lost, the history shows that it was written; it and its event are so once."""
         await add_resource(store)
         made = await book_accepted(store)
         async with faulty(database_url) as (proxy, booking):
-            lost = proxy.lose_answer(update_of("reservations"), times=2)
+            lost = proxy.lose_answer(lambda command: "commitTransaction" in command, times=2)
             cancelled = await booking.close(made.id, "cancelled", by="test")
 
         assert lost.met.is_set()
         assert [entry.to for entry in cancelled.history] == ["confirmed", "cancelled"]
-
-    async def test_an_open_outcome_is_never_reported_as_undone(self, store: Store, database_url: str) -> None:
-        """Where its writes may yet arrive it is `outcome-unknown` with the id; and one of them does arrive."""
-        await add_resource(store)
-        made = await book_accepted(store)
-        async with faulty(database_url) as (proxy, booking):
-            late = proxy.hold(update_of("reservations"), times=None)
-            with pytest.raises(Problem) as unknown:
-                await booking.close(made.id, "cancelled", by="test")
-            before = await store.database["reservations"].find_one({"_id": made.id})
-            late.end()
-            row = await changed(store, before)
-
-        assert unknown.value.name == "outcome-unknown"
-        assert unknown.value.extra["reservations"] == [str(made.id)]
-        assert row["status"] == "cancelled"
-
-
-async def changed(store: Store, before: dict[str, Any] | None) -> dict[str, Any]:
-    """The reservation once it differs from before; the change comes from outside this loop."""
-    assert before is not None
-    while True:
-        row: dict[str, Any] | None = await store.database["reservations"].find_one({"_id": before["_id"]})
-        assert row is not None
-        if row != before:
-            return row
+        assert await store.database["outbox"].distinct("type") == ["reservation.cancelled", "reservation.created"]
+        assert await store.database["outbox"].count_documents({}) == 2
 
 
 @pytest.mark.servers("transactions")

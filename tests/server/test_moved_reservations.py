@@ -11,9 +11,9 @@ from bson import ObjectId
 
 from app.booking import BookingService
 from app.booking.change import Change
-from app.booking.confirm_extend_close import Close, Confirm, Extend
+from app.booking.confirm_extend import Confirm, Extend
 from app.booking.existing import ReservationMoved
-from app.booking.group import AllOrNothing, Move
+from app.booking.group import Move
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted
 from app.errors import Problem
@@ -37,11 +37,6 @@ def extend(**fields: Any) -> Extend:
     return Extend(by="test", seconds=1_200, **fields)
 
 
-def cancel(**fields: Any) -> Close:
-    """Cancel it, as of a group."""
-    return Close(by="test", to="cancelled", **fields)
-
-
 def later(**fields: Any) -> Change:
     """Move it by an hour."""
     return Change(by="test", patch={"startTime": NINE + HOUR}, **fields)
@@ -52,17 +47,12 @@ def note(**fields: Any) -> Change:
     return Change(by="test", patch={"notes": "x"}, **fields)
 
 
-def cancel_group(**fields: Any) -> AllOrNothing:
-    """Cancel a group of it."""
-    return AllOrNothing(by="test", members=[cancel(**fields)])
-
-
 def move_group(**fields: Any) -> Move:
     """Move it together with others."""
     return Move(by="test", members=[later(**fields)])
 
 
-MAKERS: list[Make] = [confirm, extend, cancel, later, note, cancel_group, move_group]
+MAKERS: list[Make] = [confirm, extend, later, note, move_group]
 
 
 @pytest.mark.parametrize("make", MAKERS)
@@ -84,7 +74,7 @@ async def test_a_reservation_that_was_moved_comes_back_for_the_right_guard(store
     assert after["version"] == before["version"] + 1
 
 
-@pytest.mark.parametrize("make", [confirm, extend, cancel, later])
+@pytest.mark.parametrize("make", [confirm, extend, later])
 async def test_a_reservation_that_got_another_service_comes_back_for_its_rules(store: Store, make: Make) -> None:
     """A confirm that last read the reservation without its service does not skip the service's approval."""
     await add_resource(store, services=["cut"])
@@ -96,7 +86,7 @@ async def test_a_reservation_that_got_another_service_comes_back_for_its_rules(s
 
     assert isinstance(outcome, ReservationMoved)
     assert isinstance(right, Accepted)
-    assert right.value.status == ("cancelled" if make is cancel else "pending")
+    assert right.value.status == "pending"
 
 
 async def test_a_reservation_that_moves_before_its_batch_is_found_again(

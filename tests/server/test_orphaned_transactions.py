@@ -16,7 +16,6 @@ import pytest
 from app.booking import BookingService
 from app.booking.doubtful_sessions import LATE_PACKET_SECONDS, DoubtfulSessions
 from app.booking.session_driver import SessionDriver
-from app.cluster import heartbeat
 from app.cluster.reaper import SILENT_SECONDS, Reaper
 from app.errors import Problem
 from app.pids import PLACE, is_gone, started
@@ -103,11 +102,10 @@ class TestKilled:
         tell("restarted, booked after", time.monotonic() - since, capsys)
 
     @pytest.mark.servers("transactions")
-    async def test_a_plain_change_that_waits_for_the_dead_looks_for_them(
-        self, store: Store, database_url: str, monkeypatch: pytest.MonkeyPatch
+    async def test_a_closure_that_meets_the_dead_is_done_after_the_next_beat(
+        self, store: Store, database_url: str
     ) -> None:
-        """A cancellation that times out on a reservation which a dead process was changing frees it by itself."""
-        monkeypatch.setattr(heartbeat, "BEAT_SECONDS", 3_600.0)
+        """A cancellation of a reservation which a dead process was changing is tried until that process is reaped."""
         await add_resource(store)
         hold = await book_accepted(store, hold_seconds=3_600)
         async with running_booking_service(store) as booking:

@@ -19,7 +19,7 @@ from tests.support.findings import insert_duplicate, only_finding, post_decision
 from tests.support.http_client import serving
 from tests.support.query_plans import filters_of, uses_index
 from tests.support.reservation_rows import reservation_row
-from tests.support.step_driver import add_resource
+from tests.support.step_driver import add_resource, running_booking_service
 from tests.support.times import DAY, HOUR, NINE
 
 GROWING = {"reservations", "guards", "resources", "services", "customers", "groups", "answers"}
@@ -95,7 +95,9 @@ async def history(store: Store, rows: int) -> None:
 
 async def tidied(store: Store) -> list[int]:
     """How much the worker finds to do."""
-    return [await expiry.expire_lapsed(store), await expiry.complete_ended(store, 1)]
+    async with running_booking_service(store) as booking:
+        committer = booking.committer
+        return [await expiry.expire_lapsed(store, committer), await expiry.complete_ended(store, committer, 1)]
 
 
 @pytest.mark.servers("explain", "transactions")

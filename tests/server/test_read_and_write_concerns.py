@@ -134,32 +134,36 @@ async def _cancel(store: Store, identity: ObjectId) -> None:
 async def _expire(store: Store, identity: ObjectId) -> None:
     over = {"status": "pending", "expiresAt": store.clock.now() - timedelta(minutes=1)}
     await store.database["reservations"].update_one({"_id": identity}, {"$set": over})
-    assert await expire_lapsed(store) == 1
+    async with running_booking_service(store) as booking:
+        assert await expire_lapsed(store, booking.committer) == 1
 
 
 async def _complete(store: Store, identity: ObjectId) -> None:
     now = store.clock.now()
     over = {"startTime": now - timedelta(hours=3), "endTime": now - timedelta(hours=2)}
     await store.database["reservations"].update_one({"_id": identity}, {"$set": over})
-    assert await complete_ended(store, 1) == 1
+    async with running_booking_service(store) as booking:
+        assert await complete_ended(store, booking.committer, 1) == 1
 
 
 @pytest.mark.parametrize("change", [_cancel, _expire, _complete])
-async def test_a_change_outside_a_transaction_counts_with_a_majority(
+async def test_a_closure_and_its_event_count_with_a_majority(
     database_url: str, change: Callable[[Store, ObjectId], Awaitable[None]]
 ) -> None:
-    """What ends a reservation is acknowledged by a majority and journalled, and guarded by its version."""
+    """What ends a reservation is guarded by its version, and acknowledged by a majority together with its event."""
     async with logged_store(database_url) as (store, commands):
         await add_resource(store)
         made = await book_accepted(store)
         commands.take()
         await change(store, made.id)
-        updates = [command for name, command in commands.take() if name == "update"]
+        (closure,) = in_transactions(commands.take())
 
-    (ending,) = [command for command in updates if "history" in str(command["updates"])]
-    assert ending["update"] == "reservations"
-    assert ending["writeConcern"] == MAJORITY
+    (ending,) = [command for _, command in closure if command.get("update") == "reservations"]
     assert ending["updates"][0]["q"]["version"] == 1
+    assert [command["insert"] for name, command in closure if name == "insert"] == ["outbox"]
+    last, commit = closure[-1]
+    assert last == "commitTransaction"
+    assert commit["writeConcern"] == MAJORITY
 
 
 async def test_findings_are_read_from_one_snapshot_and_written_to_a_majority(database_url: str) -> None:

@@ -26,7 +26,7 @@ from app.storage.leases import DEAD_SECONDS
 from app.storage.runs import RunStore
 from tests.support.commands import eventually, run_reserva, running_command, running_reserva
 from tests.support.redis_server import OwnRedis
-from tests.support.step_driver import add_resource
+from tests.support.step_driver import add_resource, running_booking_service
 from tests.support.times import HOUR, NINE
 from worker import jobs
 
@@ -148,12 +148,14 @@ async def test_it_writes_down_what_time_has_done(store: Store) -> None:
     rows = [lapsed, {**lapsed, "expiresAt": now + HOUR}, {**past, "status": "confirmed"}]
     rows.append({**past, "status": "confirmed", "endTime": now - HOUR / 2})
     ids = (await store.database["reservations"].insert_many(rows)).inserted_ids
-    report = await jobs.tidy_up(context(store))
+    async with running_booking_service(store) as booking:
+        report = await jobs.tidy_up(context(store) | {"booking": booking})
+        again = await jobs.tidy_up(context(store) | {"booking": booking})
     stored = {row["_id"]: row async for row in store.database["reservations"].find()}
 
     assert report == {"expired": 1, "completed": 1}
     assert [stored[each]["status"] for each in ids] == ["expired", "pending", "completed", "confirmed"]
-    assert await jobs.tidy_up(context(store)) == {"expired": 0, "completed": 0}
+    assert again == {"expired": 0, "completed": 0}
 
 
 async def test_two_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

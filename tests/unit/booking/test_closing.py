@@ -1,24 +1,32 @@
-"""Closing a reservation without a transaction, on mongomock: which status, by which version, repeated how."""
+"""Closing a reservation: which status may follow, by which version, repeated how."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from bson import ObjectId
-from pymongo.errors import AutoReconnect
 
-from app.booking import closing
-from app.booking.closing import ATTEMPTS_MAX, Closure, close
+from app.booking import batch_runner
+from app.booking.batch import Batch, Outcome
+from app.booking.closing import Close
+from app.booking.transaction import attempt
+from app.domain.ids import ServiceId
+from app.domain.instants import HOUR as HOUR_MILLIS
 from app.domain.lifecycle import Status
-from app.errors import OutcomeUnknown, Problem
+from app.domain.rules import ResourceRules, ServiceRules
+from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Reservation
-from app.storage.reservation_transitions import ReservationTransitions
-from tests.support.booking_view import stored_row
-from tests.support.times import HOUR, NINE
+from app.storage.guards import make_service_row
+from app.storage.steps import Steps, update
+from tests.support.booking_view import NOW, FixedView, problem_of, stored_row
+from tests.support.ids import ROOM_ID
+from tests.support.step_driver import running_booking_service
+from tests.support.times import HOUR, MINUTE, NINE
 
-
-async def reap_nothing() -> None:
-    """No process has died."""
+ROOM = ResourceRules(ROOM_ID, services=frozenset({ServiceId("strict")}))
+STRICT = ServiceRules(ServiceId("strict"), "fixed", duration=HOUR_MILLIS, cancellation_notice=25 * HOUR_MILLIS)
+FINAL = ("cancelled", "completed", "expired", "no-show")
 
 
 async def insert(store: Store, **fields: Any) -> ObjectId:
@@ -27,6 +35,7 @@ async def insert(store: Store, **fields: Any) -> ObjectId:
     service = {"_id": "cut", "name": "cut", "durationType": "fixed", "durationMinutes": 60, "version": 1}
     times = {"createdAt": now, "updatedAt": now, "cancellationNoticeMinutes": 24 * 60}
     await store.database["services"].replace_one({"_id": "cut"}, service | times, upsert=True)
+    await make_service_row(store, ServiceId("cut"))
     row = stored_row(**({"service": "cut"} | fields))
     await store.database["reservations"].insert_one(row)
     identity: ObjectId = row["_id"]
@@ -35,7 +44,8 @@ async def insert(store: Store, **fields: Any) -> ObjectId:
 
 async def closed(store: Store, identity: ObjectId, to: Status, **fields: Any) -> Reservation:
     """The reservation after it was closed."""
-    return await close(store, identity, Closure(to, by="caller", **fields), reap_nothing)
+    async with running_booking_service(store) as booking:
+        return await booking.close(identity, to, by="caller", **fields)
 
 
 async def refused(store: Store, identity: ObjectId, to: Status, **fields: Any) -> str:
@@ -111,71 +121,101 @@ async def test_an_unknown_one_is_not_found(mock_store: Store) -> None:
     assert await refused(mock_store, ObjectId(), "cancelled") == "not-found"
 
 
-class TestOthers:
-    """What happens between the read and the write."""
+async def test_a_service_that_it_got_meanwhile_binds_it(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between the read and the transaction it got a service with a notice: the closure is judged by that one."""
+    identity = await insert(mock_store, service=None, startTime=mock_store.clock.now() + HOUR)
 
-    async def test_a_changed_version_is_read_and_judged_again(
-        self, mock_store: Store, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """Another caller was faster: the closure comes after that change, not over it."""
-        identity = await insert(mock_store)
-        close_row, calls = ReservationTransitions.close_row, 0
+    def overtaken(batch: Batch) -> Steps[list[Outcome]]:
+        """The batch, after another writer has given the reservation a service."""
+        if not batch.intents[0].services():
+            yield update("test.overtake", "reservations", {"_id": identity}, {"$set": {"service": "cut"}})
+        return (yield from attempt(batch))
 
-        async def outrun(self: ReservationTransitions, *arguments: Any) -> Any:
-            nonlocal calls
-            calls += 1
-            if calls == 1:
-                change = {"$set": {"notes": "faster"}, "$inc": {"version": 1}}
-                await mock_store.database["reservations"].update_one({"_id": identity}, change)
-            return await close_row(self, *arguments)
+    monkeypatch.setattr(batch_runner, "attempt", overtaken)
 
-        monkeypatch.setattr(ReservationTransitions, "close_row", outrun)
-        after = await closed(mock_store, identity, "cancelled")
+    assert await refused(mock_store, identity, "cancelled") == "too-late"
 
-        assert (after.status, after.notes, after.version, calls) == ("cancelled", "faster", 5, 2)
 
-    async def test_endless_changes_end_as_overloaded(self, mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-        """After so many attempts nothing was done, and that is the answer."""
-        identity, calls = await insert(mock_store), 0
+def view(*rows: dict[str, Any], **fields: Any) -> FixedView:
+    """The room, a service with a notice, and these reservations."""
+    return FixedView([ROOM], [STRICT], rows, **fields)
 
-        async def outrun(*_: Any) -> bool:
-            nonlocal calls
-            calls += 1
-            return False
 
-        monkeypatch.setattr(ReservationTransitions, "close_row", outrun)
+def stored_hold(**fields: Any) -> dict[str, Any]:
+    """A hold that ends in ten minutes."""
+    return stored_row(status="pending", **({"expiresAt": NOW + 10 * MINUTE} | fields))
 
-        assert await refused(mock_store, identity, "cancelled") == "overloaded"
-        assert calls == ATTEMPTS_MAX
 
-    async def test_a_write_whose_answer_was_lost_is_found_by_its_operation(
-        self, mock_store: Store, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """It is not written a second time."""
-        identity = await insert(mock_store)
-        close_row = ReservationTransitions.close_row
+def member(row: dict[str, Any], **fields: Any) -> Close:
+    """The closure of a reservation as that of a group's member."""
+    return Close(by="caller", reservation=row["_id"], service=row.get("service"), spares_final=True, **fields)
 
-        async def unheard(self: ReservationTransitions, *arguments: Any) -> Any:
-            await close_row(self, *arguments)
-            raise AutoReconnect("connection closed")
 
-        monkeypatch.setattr(ReservationTransitions, "close_row", unheard)
-        after = await closed(mock_store, identity, "cancelled")
+class TestMembers:
+    """Members of a group, judged against a view built by hand: what has ended stays as it is."""
 
-        assert (after.status, after.version, len(after.history)) == ("cancelled", 4, 2)
+    def test_its_time_is_free_for_later_intents(self) -> None:
+        """The update touches none of its times, and the database stamps it."""
+        row = stored_row()
+        seen = view(row)
+        accepted = member(row, to="cancelled", reason="ill").judge(seen)
 
-    async def test_writes_that_are_never_answered_may_have_been_done(
-        self, mock_store: Store, monkeypatch: pytest.MonkeyPatch
-    ) -> None:
-        """None was applied so far, but one may be yet: the problem says so, with the id."""
-        identity = await insert(mock_store)
-        monkeypatch.setattr(closing, "ATTEMPTS_MAX", 2)
+        assert seen.live_starts("room") == []
+        assert (accepted.value.status, accepted.taken, accepted.blocks) == ("cancelled", [], [])
+        assert accepted.updates[0].change["$set"].keys() == {"status"}
 
-        async def unheard(*_: Any) -> bool:
-            raise AutoReconnect("connection closed")
+    @pytest.mark.parametrize("status", FINAL)
+    def test_what_has_ended_stays_as_it_is(self, status: str) -> None:
+        """Whatever it ended as."""
+        row = stored_row(status=status)
 
-        monkeypatch.setattr(ReservationTransitions, "close_row", unheard)
+        assert not member(row, to="cancelled").judge(view(row)).writes
 
-        with pytest.raises(OutcomeUnknown) as unknown:
-            await closed(mock_store, identity, "cancelled")
-        assert unknown.value.extra["reservations"] == [str(identity)]
+    @pytest.mark.promise("attendance")
+    def test_attendance_is_recorded_from_the_start_on(self) -> None:
+        """Not a millisecond before, and never of a request."""
+        row, request = stored_row(), stored_row(status="pending")
+
+        early = view(row, now=NINE - timedelta(milliseconds=1))
+        assert problem_of(member(row, to="no-show"), early) == ("forbidden-transition", [])
+        assert member(row, to="no-show").judge(view(row, now=NINE)).value.status == "no-show"
+        late = view(request, now=NINE)
+        assert problem_of(member(request, to="completed"), late) == ("forbidden-transition", [])
+
+    @pytest.mark.promise("cancellation-notice")
+    def test_the_cancellation_notice_binds_all_but_an_admin(self) -> None:
+        """Its first instant is still in time; a hold is bound by none."""
+        row, hold = stored_row(service="strict"), stored_hold(service="strict")
+        last = NINE - 25 * HOUR
+
+        assert member(row, to="cancelled").judge(view(row, now=last)).writes
+        late = last + timedelta(milliseconds=1)
+        assert problem_of(member(row, to="cancelled"), view(row, now=late)) == ("too-late", [])
+        assert member(row, to="cancelled", admin=True).judge(view(row, now=late)).writes
+        assert member(hold, to="cancelled").judge(view(hold)).writes
+
+    def test_a_reservation_whose_resource_is_gone_can_be_closed(self) -> None:
+        """It needs no guard."""
+        row = stored_row(resource="gone")
+
+        assert member(row, to="cancelled").judge(view(row)).writes
+
+    def test_an_unknown_reservation_is_not_found(self) -> None:
+        """And the intent names it as its target."""
+        row = stored_hold()
+
+        assert problem_of(member(row, to="cancelled"), view()) == ("not-found", [])
+        assert member(row, to="cancelled").targets() == {("reservations", row["_id"])}
+
+    def test_it_leaves_an_event(self) -> None:
+        """With the version that it has made, and what has become of the reservation."""
+        row = stored_row()
+        (update,) = member(row, to="cancelled").judge(view(row)).updates
+
+        assert update.event is not None
+        assert {name: update.event[name] for name in ("type", "version", "resource", "by")} == {
+            "type": "reservation.cancelled",
+            "version": 4,
+            "resource": "room",
+            "by": "caller",
+        }

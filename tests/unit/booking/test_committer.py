@@ -16,7 +16,7 @@ from app.booking import backoff, batch_runner
 from app.booking import committer as module
 from app.booking.batch import Batch, KeyUsed, Outcome, WriteConflict
 from app.booking.committer import Committer
-from app.booking.confirm_extend_close import Confirm
+from app.booking.confirm_extend import Confirm
 from app.booking.group import BookGroup
 from app.booking.idempotency import Token
 from app.booking.intents import AnyIntent, Intent, Lane, guard_lanes

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from app.booking import Book, BookGroup, MembersRefused, Refused
 from app.booking.batch import Outcome
-from app.booking.confirm_extend_close import Close
+from app.booking.closing import Close
 from app.booking.idempotency import Replay, Token
 from app.booking.import_rows import IMPORT_KEY_TARGET, BookRow
 from app.booking.intents import AnyIntent
@@ -110,7 +110,7 @@ def intents(draw: st.DrawFn) -> AnyIntent:
         key, status = draw(st.sampled_from([IMPORTED, "new"])), draw(st.sampled_from(["confirmed", "cancelled"]))
         return draw(bookings(BookRow, import_key=key, status=status))
     if kind == "cancel":
-        return Close(by="test", reservation=draw(st.sampled_from(STORED)), resource=ROOM_ID, to="cancelled")
+        return Close(by="test", reservation=draw(st.sampled_from(STORED)), to="cancelled")
     return draw(bookings(token=token(draw(st.sampled_from("xy"))) if kind == "key" else None))
 
 
@@ -202,7 +202,7 @@ def test_a_crowd_for_one_slot_is_judged_twice(monkeypatch: pytest.MonkeyPatch) -
 def test_a_cancellation_lets_the_next_one_in() -> None:
     """What is accepted between two equal questions can change the answer."""
     view = FixedView([ResourceRules(ROOM_ID)], rows=[stored_row(_id=STORED[0])])
-    cancelled = Close(by="test", reservation=STORED[0], resource=ROOM_ID, to="cancelled")
+    cancelled = Close(by="test", reservation=STORED[0], to="cancelled")
     kinds = [type(each) for each in outcomes_of([wanted(), wanted(), cancelled, wanted(), wanted()], view)]
 
     assert kinds == [Refused, Refused, Accepted, Accepted, Refused]

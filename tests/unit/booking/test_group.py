@@ -6,7 +6,7 @@ import pytest
 
 from app.booking.book import Book
 from app.booking.change import Change
-from app.booking.confirm_extend_close import Confirm
+from app.booking.confirm_extend import Confirm
 from app.booking.existing import ReservationMoved
 from app.booking.group import AllOrNothing, BookGroup, MembersRefused, Move
 from app.booking.intents import View

@@ -9,7 +9,7 @@ import pytest
 from bson import ObjectId
 
 from app.booking.book import Book
-from app.booking.confirm_extend_close import Confirm
+from app.booking.confirm_extend import Confirm
 from app.booking.intents import AnyIntent, Lane
 from app.booking.priority import YIELD_MILLISECONDS
 from app.booking.snapshot import ClockSkew, Snapshot

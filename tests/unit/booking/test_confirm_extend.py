@@ -1,23 +1,22 @@
-"""Confirm, extend and close judged against a view built by hand: by the guard's clock, and from which status."""
+"""Confirm and extend judged against a view built by hand: by the guard's clock, and from which status."""
 
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from app.booking.confirm_extend_close import Close, Confirm, Extend
+from app.booking.confirm_extend import Confirm, Extend
 from app.booking.existing import ExistingIntent, ReservationMoved
 from app.domain.ids import ServiceId
 from app.domain.instants import HOUR as HOUR_MILLIS
 from app.domain.rules import ResourceRules, ServiceRules
 from tests.support.booking_view import NOW, FixedView, problem_of, stored_row
 from tests.support.ids import ROOM_ID
-from tests.support.times import DAY, HOUR, MINUTE, NINE
+from tests.support.times import DAY, MINUTE
 
 ROOM = ResourceRules(ROOM_ID, services=frozenset({ServiceId("asked"), ServiceId("strict")}))
 ASKED = ServiceRules(ServiceId("asked"), "fixed", duration=HOUR_MILLIS, requires_approval=True)
 STRICT = ServiceRules(ServiceId("strict"), "fixed", duration=HOUR_MILLIS, cancellation_notice=25 * HOUR_MILLIS)
-FINAL = ("cancelled", "completed", "expired", "no-show")
 
 
 def view(*rows: dict[str, Any], **fields: Any) -> FixedView:
@@ -128,61 +127,15 @@ class TestExtend:
             assert problem_of(Extend(**place_of(row), seconds=60), view(row)) == (name, [])
 
 
-class TestClose:
-    """Members of a group are brought to a status that does not block."""
+def test_a_reservation_whose_resource_is_gone_stays_pending() -> None:
+    """It can neither be confirmed nor extended."""
+    hold = stored_hold(resource="gone")
 
-    def test_its_time_is_free_for_later_intents(self) -> None:
-        """No guarded update touches its times."""
-        row = stored_row()
-        seen = view(row)
-        accepted = Close(**place_of(row), to="cancelled", reason="ill").judge(seen)
-
-        assert seen.live_starts("room") == []
-        assert (accepted.value.status, accepted.taken, accepted.blocks) == ("cancelled", [], [])
-        assert accepted.updates[0].change["$set"].keys() == {"status", "updatedAt"}
-
-    @pytest.mark.parametrize("status", FINAL)
-    def test_what_has_ended_stays_as_it_is(self, status: str) -> None:
-        """Whatever it ended as."""
-        row = stored_row(status=status)
-
-        assert not Close(**place_of(row), to="cancelled").judge(view(row)).writes
-
-    @pytest.mark.promise("attendance")
-    def test_attendance_is_recorded_from_the_start_on(self) -> None:
-        """Not a millisecond before, and never of a request."""
-        row, request = stored_row(), stored_row(status="pending")
-
-        early = view(row, now=NINE - timedelta(milliseconds=1))
-        assert problem_of(Close(**place_of(row), to="no-show"), early) == ("forbidden-transition", [])
-        assert Close(**place_of(row), to="no-show").judge(view(row, now=NINE)).value.status == "no-show"
-        late = view(request, now=NINE)
-        assert problem_of(Close(**place_of(request), to="completed"), late) == ("forbidden-transition", [])
-
-    @pytest.mark.promise("cancellation-notice")
-    def test_the_cancellation_notice_binds_all_but_an_admin(self) -> None:
-        """Its first instant is still in time; a hold is bound by none."""
-        row, hold = stored_row(service="strict"), stored_hold(service="strict")
-        last = NINE - 25 * HOUR
-
-        assert Close(**place_of(row), to="cancelled").judge(view(row, now=last)).writes
-        late = last + timedelta(milliseconds=1)
-        assert problem_of(Close(**place_of(row), to="cancelled"), view(row, now=late)) == ("too-late", [])
-        assert Close(**place_of(row), to="cancelled", admin=True).judge(view(row, now=late)).writes
-        assert Close(**place_of(hold), to="cancelled").judge(view(hold)).writes
-
-    def test_a_reservation_whose_resource_is_gone_can_be_closed(self) -> None:
-        """And can neither be confirmed nor extended."""
-        row, hold = stored_row(resource="gone"), stored_hold(resource="gone")
-
-        assert Close(**place_of(row), to="cancelled").judge(view(row)).writes
-        assert problem_of(Confirm(**place_of(hold)), view(hold)) == ("invalid", ["resource"])
-        assert problem_of(Extend(**place_of(hold), seconds=900), view(hold)) == ("invalid", ["resource"])
+    assert problem_of(Confirm(**place_of(hold)), view(hold)) == ("invalid", ["resource"])
+    assert problem_of(Extend(**place_of(hold), seconds=900), view(hold)) == ("invalid", ["resource"])
 
 
-@pytest.mark.parametrize(
-    ("kind", "fields"), [(Confirm, {}), (Extend, {"seconds": 60}), (Close, {"to": "cancelled"})], ids=str
-)
+@pytest.mark.parametrize(("kind", "fields"), [(Confirm, {}), (Extend, {"seconds": 60})], ids=str)
 class TestWhereItLies:
     """What each of them must find."""
 

@@ -1,4 +1,4 @@
-"""Changes of a stored reservation that judge no rule: confirm, extend, close."""
+"""Changes of a stored reservation that judge no rule: confirm, extend."""
 
 from dataclasses import dataclass
 
@@ -7,9 +7,9 @@ from typing_extensions import override
 from app.booking.existing import ExistingIntent
 from app.booking.intents import View
 from app.booking.outcomes import Accepted
-from app.booking.permission import check_begun, check_cancellation_notice, is_request
+from app.booking.permission import is_request
 from app.domain.instants import SECOND, Duration, Millis, from_millis, to_millis
-from app.domain.lifecycle import Status, is_final, may_follow
+from app.domain.lifecycle import is_final
 from app.errors import Problem, invalid_field
 from app.storage.documents import Reservation
 from app.storage.occupancy import occupancy
@@ -86,38 +86,3 @@ class Extend(ExistingIntent):
             return self.accept_unchanged(stored)
         after = stored.model_copy(update={"expires_at": from_millis(until)})
         return self.accept_change(stored, after, now, taken=[])
-
-
-@dataclass(slots=True, kw_only=True)
-class Close(ExistingIntent):
-    """Bring a reservation to a status that does not block, together with others; one that has ended stays as it is.
-
-    A single reservation is closed without a guard: see `closing.close`.
-    """
-
-    allows_missing_resource = True
-
-    to: Status
-    reason: str | None = None
-    admin: bool = False
-
-    @override
-    def judge(self, view: View) -> Accepted[Reservation]:
-        """The closed reservation.
-
-        Raises:
-            Problem: `not-found`, `forbidden-transition`, `too-late`.
-            ReservationMoved: the reservation lies on a resource whose guard the intent did not name.
-        """
-        stored, now, status = self.require_current(view)
-        if is_final(status):
-            return self.accept_unchanged(stored)
-        if not may_follow(status, self.to):
-            raise Problem("forbidden-transition", f"It is {status}; from there it cannot become {self.to}.")
-        check_begun(to_millis(stored.start_time), self.to, now)
-        if self.to == "cancelled" and status == "confirmed" and not self.admin:
-            service_rules = view.service_rules(stored.service) if stored.service else None
-            check_cancellation_notice(to_millis(stored.start_time), service_rules, now)
-        view.calendar(stored.resource).remove(stored.id)
-        after = stored.model_copy(update={"status": self.to})
-        return self.accept_change(stored, after, now, taken=[], reason=self.reason)
