@@ -1,8 +1,8 @@
 """Clearing the texts of a customer from reservations, and from the answers that are stored under Idempotency-Keys.
 
 It adds no load, so like a closure it needs no guard: each reservation is changed by a compare-and-set on its version,
-outside every transaction. A cleared reservation has a new version and a line in its history; its time, status and ids
-stay. A stored answer is repeated without the texts from then on.
+with its event in the same transaction. A cleared reservation has a new version and a line in its history; its time,
+status and ids stay. A stored answer is repeated without the texts from then on.
 """
 
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -11,9 +11,11 @@ from bson import ObjectId
 
 from app.booking.outcomes import overloaded
 from app.storage.answers import AnswerStore
+from app.storage.bson_types import Row
 from app.storage.client import Store
-from app.storage.erased_reservations import ErasedReservations
+from app.storage.erased_reservations import ErasedReservations, TextErasure
 from app.storage.erased_texts import ERASED, body_without_texts, erasure_filter, reservation_erasure
+from app.storage.outbox import event_of_change
 from app.storage.reservation_updates import HistoryLine
 from app.storage.stored_reservations import customer_of
 
@@ -45,17 +47,22 @@ async def erase_texts_of(store: Store, ids: Sequence[object], customer: str, by:
     line: HistoryLine = {"at": store.clock.now(), "by": by, "operation": ObjectId(), "reason": ERASED}
     for _ in range(ATTEMPTS_MAX):
         rows = await reservations.read(ids)
-        updates = [
-            (erasure_filter(row), update)
-            for row in rows
-            if (update := reservation_erasure(row, customer, line)) is not None
-        ]
+        updates = [update for row in rows if (update := _erasure(row, customer, line)) is not None]
         theirs = {str(row["_id"]) for row in rows if customer_of(row) == customer}
-        if (not updates or await reservations.clear_texts(updates)) and await _erase_answers(
-            store, ids, customer, theirs
-        ):
+        if updates and not await reservations.clear_texts(updates):
+            continue
+        if await _erase_answers(store, ids, customer, theirs):
             return
     raise overloaded("Others are changing the reservations of this customer; the rest is erased later.")
+
+
+def _erasure(row: Row, customer: str, line: HistoryLine) -> TextErasure | None:
+    """The update that clears a reservation, with its event unless only the stored answer has texts."""
+    change = reservation_erasure(row, customer, line)
+    if change is None:
+        return None
+    event = event_of_change(row, change["$set"]["history"][-1]) if "$inc" in change else None
+    return TextErasure(erasure_filter(row), change, event)
 
 
 async def _erase_answers(store: Store, ids: Sequence[object], customer: str, theirs: Collection[str]) -> bool:

@@ -1,25 +1,38 @@
-"""The reservations of a customer whose texts are cleared, a batch at a time.
+"""The reservations of a customer whose texts are cleared, a batch at a time, with the events of that.
 
 Past Beanie: rows may be of other programs, and each update is guarded by the version that was read.
 """
 
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import UpdateOne
+from pymongo.errors import PyMongoError
 
 from app.storage.bson_types import BsonDocument, Filter, UpdateDocument
 from app.storage.client import Store
 from app.storage.concerns import MAJORITY
 from app.storage.erased_texts import TEXT_FIELDS
+from app.storage.errors import VersionConflict
+from app.storage.outbox import OUTBOX
 from app.storage.reservation_filters import customer_condition
 from app.storage.reservations import RESERVATIONS
+from app.storage.transactions import Session, is_transient, transaction
 
 BATCH = 100
 """Reservations that are read and cleared at once: a few megabytes at most."""
 
-_READ = dict.fromkeys((*TEXT_FIELDS, "customer", "version", "history", "idempotency.body"), 1)
+_READ = dict.fromkeys((*TEXT_FIELDS, "resource", "customer", "version", "history", "idempotency.body"), 1)
+
+
+class TextErasure(NamedTuple):
+    """An update that clears texts, where its filter finds the reservation, and its event if it makes a version."""
+
+    filter: Filter
+    change: UpdateDocument
+    event: BsonDocument | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,15 +60,40 @@ class ErasedReservations:
         """What is needed of these reservations to clear their texts."""
         return await self._rows.find({"_id": {"$in": [*ids]}}, _READ).to_list(None)
 
-    async def clear_texts(self, updates: Sequence[tuple[Filter, UpdateDocument]]) -> bool:
-        """Make these updates, each where its filter finds the reservation; whether all did."""
-        if self.store.capabilities.native:
-            writes = [UpdateOne(where, change) for where, change in updates]
-            matched = (await self._rows.bulk_write(writes, ordered=False)).matched_count
-        else:  # mongomock's bulk writes are older than today's driver
-            results = [await self._rows.update_one(where, change) for where, change in updates]
-            matched = sum(result.matched_count for result in results)
-        return matched == len(updates)
+    async def clear_texts(self, updates: Sequence[TextErasure]) -> bool:
+        """Make these updates with their events, all or none where there are transactions; whether all were made.
+
+        One is not where its filter does not find its reservation, because another writer was faster.
+        """
+        if self.store.mode != "strict":
+            made = [await self._clear_one(update) for update in updates]
+            return all(made)
+        try:
+            async with transaction(self.store) as session:
+                await self._clear_all(updates, session)
+        except VersionConflict:
+            return False
+        except PyMongoError as error:
+            if not is_transient(error):
+                raise
+            return False
+        return True
+
+    async def _clear_one(self, update: TextErasure) -> bool:
+        if not (await self._rows.update_one(update.filter, update.change)).matched_count:
+            return False
+        if update.event is not None:
+            await self.store.database[OUTBOX].insert_one(update.event)
+        return True
+
+    async def _clear_all(self, updates: Sequence[TextErasure], session: Session) -> None:
+        writes = [UpdateOne(update.filter, update.change) for update in updates]
+        rows = self.store.database[RESERVATIONS]
+        if (await rows.bulk_write(writes, ordered=False, session=session)).matched_count != len(updates):
+            raise VersionConflict
+        events = [update.event for update in updates if update.event is not None]
+        if events:
+            await self.store.database[OUTBOX].insert_many(events, session=session)
 
     @property
     def _rows(self) -> "AsyncIOMotorCollection[BsonDocument]":
