@@ -5,7 +5,7 @@ So it changes no guard, and is never refused for an overlap: a reservation on a 
 cancelled. It shares the committer's batches, because its event is written in the same transaction.
 """
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 from bson import ObjectId
@@ -13,10 +13,12 @@ from typing_extensions import override
 
 from app.booking.committer import Committer
 from app.booking.existing import ReservationMoved
+from app.booking.group import AllOrNothing
 from app.booking.idempotency import Replay
 from app.booking.intents import Intent, Lane, Target, View
 from app.booking.outcomes import Accepted, Update, overloaded
 from app.booking.permission import ATTENDANCE_STATUSES, check_begun, check_cancellation_notice
+from app.booking.submission import ExistingFields, submit_for_existing
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import Status, is_final, may_follow
@@ -84,6 +86,42 @@ async def close(
     if isinstance(closed, Replay):  # pragma: no cover  # only an intent with a token is replayed
         raise TypeError("an intent without a key was replayed")
     return closed
+
+
+async def close_all(
+    store: Store,
+    committer: Committer,
+    identities: Sequence[ObjectId],
+    to: Status,
+    *,
+    by: str,
+    reason: str | None = None,
+    admin: bool = False,
+) -> list[Reservation] | Replay:
+    """Bring all of these to a status that does not block, or none; one that has ended stays as it is.
+
+    Raises:
+        MembersRefused: with all that cannot be closed.
+        Problem: `not-found`, `overloaded`, `outcome-unknown`, `unavailable`.
+    """
+
+    def intent(all_fields: list[ExistingFields]) -> AllOrNothing:
+        members = [
+            Close(
+                reservation=fields["reservation"],
+                operation=fields["operation"],
+                service=fields["service"],
+                by=by,
+                to=to,
+                reason=reason,
+                admin=admin,
+                spares_final=True,
+            )
+            for fields in all_fields
+        ]
+        return AllOrNothing(by=by, members=members)
+
+    return await submit_for_existing(store, committer, identities, intent)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -66,8 +66,10 @@ class Committer:
         rules: RuleCache | None = None,
         meter: Meter | None = None,
         database: str = "",
+        on_write: Callable[[], None] = lambda: None,
     ) -> None:
         self.driver = driver
+        self._on_write = on_write
         self.request_priority = request_priority
         self.owner = ObjectId()
         self.waiting: deque[AnyTicket] = deque()
@@ -236,6 +238,8 @@ class Committer:
             self._retry(conflicts)
         else:
             self.resources_max = min(self.resources_max * 2, INTENTS_LIMIT)
+        if any(isinstance(outcome, Accepted) and outcome.writes for outcome in outcomes):
+            self._on_write()
         answers: list[tuple[AnyTicket, Outcome | BaseException]] = []
         for ticket, outcome in zip(tickets, outcomes, strict=True):
             if ticket.future.done():

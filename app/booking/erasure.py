@@ -14,7 +14,7 @@ from app.storage.answers import AnswerStore
 from app.storage.bson_types import Row
 from app.storage.client import Store
 from app.storage.erased_reservations import ErasedReservations, TextErasure
-from app.storage.erased_texts import ERASED, body_without_texts, erasure_filter, reservation_erasure
+from app.storage.erased_texts import ERASED, body_without_texts, erasure_filter, line_of_erasure, reservation_erasure
 from app.storage.outbox import event_of_change
 from app.storage.reservation_updates import HistoryLine
 from app.storage.stored_reservations import customer_of
@@ -61,8 +61,8 @@ def _erasure(row: Row, customer: str, line: HistoryLine) -> TextErasure | None:
     change = reservation_erasure(row, customer, line)
     if change is None:
         return None
-    event = event_of_change(row, change["$set"]["history"][-1]) if "$inc" in change else None
-    return TextErasure(erasure_filter(row), change, event)
+    last = line_of_erasure(change)
+    return TextErasure(erasure_filter(row), change, None if last is None else event_of_change(row, last))
 
 
 async def _erase_answers(store: Store, ids: Sequence[object], customer: str, theirs: Collection[str]) -> bool:

@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from app.booking.book import Book
 from app.booking.change import Change, Patch
-from app.booking.closing import Close, close
+from app.booking.closing import close, close_all
 from app.booking.committer import Committer
 from app.booking.confirm_extend import Confirm, Extend
 from app.booking.driver import GRACE_SECONDS
@@ -41,9 +41,16 @@ class BookingService:
         store: The database.
         rules: The process's cache of rules, if reads share it; None: one of its own.
         meter: Measures the work; None: nobody reads what it counts.
+        on_write: Called after each batch that has written something.
     """
 
-    def __init__(self, store: Store, rules: RuleCache | None = None, meter: Meter | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        rules: RuleCache | None = None,
+        meter: Meter | None = None,
+        on_write: Callable[[], None] = lambda: None,
+    ) -> None:
         self.store = store
         branches = BRANCHES_MAX if store.shape == "or" else 1
         driver = driver_for(store, SLOTS)
@@ -56,6 +63,7 @@ class BookingService:
             rules=rules,
             meter=meter,
             database=store.database.name,
+            on_write=on_write,
         )
 
     async def start(self) -> None:
@@ -202,24 +210,8 @@ class BookingService:
             MembersRefused: with all that cannot be closed.
             Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
-
-        def intent(fields: list[ExistingFields]) -> AllOrNothing:
-            members = [
-                Close(
-                    reservation=each["reservation"],
-                    operation=each["operation"],
-                    service=each["service"],
-                    by=by,
-                    to=to,
-                    admin=admin,
-                    reason=reason,
-                    spares_final=True,
-                )
-                for each in fields
-            ]
-            return AllOrNothing(by=by, members=members)
-
-        return await self._submit_all(identities, intent)
+        self._check_transactions(len(identities))
+        return _unkeyed(await close_all(self.store, self.committer, identities, to, by=by, reason=reason, admin=admin))
 
     async def move(
         self,

@@ -60,6 +60,14 @@ def _change(row: Row, history: Sequence[object] | None, line: HistoryLine, unset
     return change
 
 
+def line_of_erasure(update: UpdateDocument) -> HistoryLine | None:
+    """The line that the update of an erasure adds to the history; None where it makes no version of the reservation."""
+    if "$inc" not in update:
+        return None
+    line: HistoryLine = update["$set"]["history"][-1]
+    return line
+
+
 def erasure_filter(row: Row) -> BsonDocument:
     """The filter of a reservation that is as it was read, as far as clearing its texts depends on it."""
     body = _stored_body(row)

@@ -70,7 +70,7 @@ def event_of_new(reservation: Reservation) -> BsonDocument:
 def event_of_change(
     row: Row, line: HistoryLine, *, resource: str | None = None, becomes_request: bool = False
 ) -> BsonDocument:
-    """The event of a change of a stored reservation.
+    """The event of a change of a stored reservation, which makes the next version of it.
 
     Args:
         row: The reservation before the change: its id, and its version and resource as they are stored.
@@ -100,6 +100,8 @@ def event_of_change(
 def _type_of(line: HistoryLine) -> EventType:
     """The type of the event of a change, by its line of history."""
     to = line.get("to")
+    if "from" not in line and to is not None:  # the line of a booking
+        return "reservation.held" if to == "pending" else "reservation.created"
     if to is None:
         changed = set(line.get("changed", ()))
         return "reservation.moved" if changed & _MOVES else "reservation.changed"
