@@ -58,6 +58,7 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.pool_listener import PoolListener
 from app.telemetry.sampler import Sampler
 from app.telemetry.tracer import tracer_of_environment
+from app.wakeups import Wakeups
 from app.work import WORK, WorkPool
 
 
@@ -99,7 +100,9 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             app.state[WORK] = work = WorkPool()
             stack.callback(work.close)
             rules = RuleCache(atomic=opened.mode == "strict")
-            booking = BookingService(opened, rules, Meter(metrics.booking, tracer))
+            wakeups = Wakeups(settings.redis_url, opened.database.name)
+            stack.push_async_callback(wakeups.close)
+            booking = BookingService(opened, rules, Meter(metrics.booking, tracer), on_write=wakeups.notify)
             stack.push_async_callback(booking.stop)
             reader = RuleReader(opened.database, rules, work)
             availability = Availability(opened, reader, work)

@@ -64,10 +64,9 @@ async def startup(ctx: jobs.Context) -> None:
     ctx["tracer"] = tracer_of_environment()
     ctx["store"] = await connect(_settings)
     await verify(ctx["store"])
-    booking = BookingService(ctx["store"])
-    await booking.start()
-    ctx["booking"] = booking
     ctx["wakeups"] = Wakeups(_settings.redis_url, ctx["store"].database.name)
+    ctx["booking"] = booking = BookingService(ctx["store"], on_write=ctx["wakeups"].notify)
+    await booking.start()
     ctx["relay"] = Relay(ctx["store"], ctx["wakeups"])
     ctx["relay"].start()
 
