@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Sequence
 
 import click
-import pymongo
 from rich.table import Table
 from rich.text import Text
 
@@ -19,8 +18,6 @@ from app.operations.doctor.subject import OpenFiles, read_subject
 from app.storage.client import connect
 from app.storage.values import printable
 
-_READING_SECONDS = 10.0
-"""How long the servers may take to say what all checks need."""
 _COLOURS: dict[State, str] = {"ok": "green", "warning": "yellow", "problem": "bold red"}
 
 
@@ -36,8 +33,7 @@ async def doctor(*, as_json: bool) -> int:
     settings = read_configuration()
     store = await connect(settings, mode="auto", appname="reserva doctor")  # a lack of transactions is one of the lines
     try:
-        with pymongo.timeout(_READING_SECONDS):
-            subject = await read_subject(store, settings, _open_files())
+        subject = await read_subject(store, settings, _open_files())
         lines = [line async for line in examine(subject)]
     finally:
         await store.close()

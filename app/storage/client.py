@@ -43,6 +43,9 @@ LENIENT: CodecOptions[BsonDocument] = CodecOptions(
 )
 """Decodes rows of other programs: an instant outside Python's calendar, or text that is not UTF-8, raises no error."""
 
+ANSWER_SECONDS = 10.0
+"""How long a server that was found may take to say what it can do."""
+
 _DEFAULTS = {"serverSelectionTimeoutMS": SELECTION_MS, "connectTimeoutMS": SELECTION_MS}
 
 
@@ -72,18 +75,28 @@ class Store:
         self._bound = {each: bound(each) for each in DOCUMENTS}
 
     @classmethod
-    async def over(cls, client: "AsyncIOMotorClient[BsonDocument]", name: str, *, mode: Mode = "auto") -> "Store":
+    async def over(
+        cls,
+        client: "AsyncIOMotorClient[BsonDocument]",
+        name: str,
+        *,
+        mode: Mode = "auto",
+        seconds: float | None = None,
+    ) -> "Store":
         """The store over an existing client, made with `tz_aware=True`; closing the store closes the client.
+
+        The server may take so many seconds (None: any number) to say what it can do.
 
         Raises:
             StorageError: if `strict` is wanted where there are no transactions.
             pymongo.errors.PyMongoError: if the server cannot be reached.
         """
         database = client.get_database(name)
-        capabilities = await probe_capabilities(client, database)
-        store = cls(client, database, choose_mode(mode, capabilities), capabilities)
-        await init_beanie(database, document_models=[*store._bound.values()], skip_indexes=True)
-        await store.clock.refresh()
+        with pymongo.timeout(seconds):
+            capabilities = await probe_capabilities(client, database)
+            store = cls(client, database, choose_mode(mode, capabilities), capabilities)
+            await init_beanie(database, document_models=[*store._bound.values()], skip_indexes=True)
+            await store.clock.refresh()
         store.clock.start()
         return store
 
@@ -164,7 +177,9 @@ async def connect(
     ours: dict[str, Any] = {"w": "majority", "journal": True, "retryWrites": True, "readPreference": "primary"}
     client = make_client(url, appname=appname, given=given, event_listeners=[*listeners], **ours)
     try:
-        return await Store.over(client, client.get_default_database(DATABASE).name, mode=wanted)
+        name = client.get_default_database(DATABASE).name
+        await client.admin.command("hello")  # finds a server in the time for that, which a timeout would replace
+        return await Store.over(client, name, mode=wanted, seconds=ANSWER_SECONDS)
     except PyMongoError as error:
         client.close()
         raise unusable(url, error, given=given) from error

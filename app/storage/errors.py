@@ -41,7 +41,7 @@ def unusable(url: str, error: Exception, *, given: str = "MONGODB_URL") -> Stora
     """
     where = shown(url)
     if isinstance(error, ServerSelectionTimeoutError | ConnectionFailure):
-        cause = re.split(r" \(configured timeouts|, Timeout: ", str(error), maxsplit=1)[0]
+        cause = _without_topology(error)
         return StorageError(
             f"No MongoDB server can be used at {where} ({cause}). "
             f"Check {given}, that the server runs and that its port is reachable from here."
@@ -64,7 +64,7 @@ def unusable(url: str, error: Exception, *, given: str = "MONGODB_URL") -> Stora
 
 def failed(error: PyMongoError) -> str:
     """The meaning of a failed operation on an open database, as a sentence of bounded length."""
-    reason = str(error)
+    reason = _without_topology(error)
     if isinstance(error, BulkWriteError):  # its own text lists every document that was not written
         faults = [*error.details.get("writeErrors", ()), *error.details.get("writeConcernErrors", ())]
         reason = next((str(fault.get("errmsg")) for fault in faults), reason)
@@ -74,6 +74,11 @@ def failed(error: PyMongoError) -> str:
     if isinstance(error, OperationFailure) and error.code == UNAUTHORIZED:
         return f"The user in MONGODB_URL may not do that: {reason}. It needs the role readWrite on this database."
     return f"The database failed: {reason.rstrip('.')}."
+
+
+def _without_topology(error: PyMongoError) -> str:
+    """What happened, without the timeouts of the driver and what it knows of all servers."""
+    return re.split(r" \(configured timeouts|, Timeout: ", str(error), maxsplit=1)[0]
 
 
 @contextmanager

@@ -111,7 +111,7 @@ async def _answer(store: Store, database: str, command: BsonDocument) -> BsonDoc
 
 async def read_member(url: str, address: str) -> Member:
     """One member of the replica set behind an address, asked itself; why not, where it does not answer."""
-    client = make_client(url, appname="reserva doctor", server_selector=_only(address))
+    client = make_client(url, appname="reserva doctor", server_selector=selector_of(address))
     try:
         return await _ask_member(client, address)
     except PyMongoError as error:
@@ -131,10 +131,12 @@ async def _ask_member(client: "AsyncIOMotorClient[BsonDocument]", address: str) 
     return Member(address, str(built.get("version", "")), ahead, half)
 
 
-def _only(address: str) -> Callable[[Sequence[ServerDescription]], list[ServerDescription]]:
-    """A selector of one member."""
+def selector_of(address: str) -> Callable[[Sequence[ServerDescription]], list[ServerDescription]]:
+    """A selector of one member, by its `host:port` as the replica set has it."""
+    name, _, port = address.rpartition(":")
+    host = name.strip("[]").lower()  # as the driver has it
 
     def select(servers: Sequence[ServerDescription]) -> list[ServerDescription]:
-        return [each for each in servers if f"{each.address[0]}:{each.address[1]}" == address]
+        return [each for each in servers if (each.address[0], str(each.address[1])) == (host, port)]
 
     return select

@@ -1,5 +1,6 @@
 """Connecting: capabilities are probed, and a server that cannot be used is refused with a sentence."""
 
+import asyncio
 import re
 import time
 from datetime import UTC, datetime, timedelta
@@ -12,6 +13,7 @@ from app.storage.client import Store, connect
 from app.storage.clock import Clock
 from app.storage.documents import Customer
 from app.storage.errors import StorageError, shown
+from tests.support.mongodb_proxy import command, proxied
 from tests.support.servers import free_port, with_options
 
 
@@ -163,3 +165,16 @@ class TestClock:
         await clock.refresh()
 
         assert abs(clock.now() - datetime.now(UTC)) < timedelta(minutes=1)
+
+
+@pytest.mark.servers("transactions", once=True)
+async def test_a_server_that_hangs_is_waited_for_so_long(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that is found and then does not say what it can do ends the attempt with a sentence."""
+    monkeypatch.setattr("app.storage.client.ANSWER_SECONDS", 0.5)
+    async with proxied(database_url) as proxy:
+        lost = proxy.lose(command("buildInfo"))
+        with pytest.raises(StorageError, match="No MongoDB server can be used"):
+            async with asyncio.timeout(20):  # else it would wait for ever
+                await connect(with_options(proxy.url, "serverSelectionTimeoutMS=500"))
+
+        assert lost.met.is_set()

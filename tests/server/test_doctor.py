@@ -2,23 +2,27 @@
 
 import json
 import re
-from collections.abc import Callable, Coroutine
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 from bson import ObjectId
+from pymongo.errors import AutoReconnect, ExecutionTimeout, OperationFailure, PyMongoError
 
 from app.access.service import Keys
 from app.cluster import agreement, worker_heartbeat
 from app.domain.instants import render
 from app.job_queue import QUEUE
 from app.migration.migrate import migrate
-from app.operations.doctor import background, servers
-from app.operations.doctor.examination import Line, examine
-from app.operations.doctor.observation import State
-from app.operations.doctor.subject import LATE_SECONDS, OpenFiles, read_subject
+from app.operations.doctor import background, preparation, servers
+from app.operations.doctor.examination import CHECKS, Line, examine
+from app.operations.doctor.observation import Observation, State, problem
+from app.operations.doctor.subject import JOBS_READ_MAX, LATE_SECONDS, OpenFiles, Subject, read_subject
+from app.pids import PLACE
 from app.reconciliation.engine import reconcile_reservations
 from app.settings import Settings
 from app.storage.client import Store, connect
@@ -26,12 +30,12 @@ from app.storage.documents import Beat
 from app.storage.keys import KeyStore
 from app.storage.leases import LeaseStore
 from app.storage.processes import BeatStore, ProcessStore
-from app.storage.server_facts import read_member
+from app.storage.server_facts import Member, read_member
 from tests.support.alert_findings import insert_open_findings
 from tests.support.commands import run_reserva
 from tests.support.http_client import create_key
 from tests.support.migration_rows import database_documents
-from tests.support.mongodb_proxy import proxied
+from tests.support.mongodb_proxy import command, proxied
 from tests.support.process_rows import process_of_another_machine
 from tests.support.redis_server import OwnRedis
 from tests.support.run_rows import insert_run
@@ -179,6 +183,29 @@ async def test_a_redis_that_forgets(examine_healthy: Examine, tmp_path: Path) ->
     assert "noeviction" in seen["limits"]
 
 
+async def test_a_redis_that_hangs(examine_healthy: Examine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that takes connections and answers nothing is waited for so long and no longer."""
+    monkeypatch.setattr("app.operations.doctor.subject.REDIS_SECONDS", 0.2)
+    own = OwnRedis(tmp_path)
+    own.start()
+    own.process.send_signal(signal.SIGSTOP)
+    try:
+        seen = named(await examine_healthy(redis_url=own.url), "problem")
+    finally:
+        own.process.send_signal(signal.SIGCONT)
+        own.kill()
+
+    assert "no answer within" in seen["servers"]
+
+
+async def test_one_host_elsewhere(healthy: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A replica set of which only the first member is on this machine can be reached by others."""
+    monkeypatch.setattr("app.operations.doctor.subject.MONGODB_SECONDS", 1.0)
+    seen = named(await examined(healthy, "mongodb://127.0.0.1:27017,db2:27017/reserva"), "warning")
+
+    assert "lets everybody in" in seen["servers"]
+
+
 async def test_servers_without_a_login(healthy: Store, database_url: str, redis_url: str) -> None:
     """Servers of another machine that ask for no user are named; the address below is this one by another name."""
     elsewhere = [url.replace("127.0.0.1", "0.0.0.0") for url in (database_url, redis_url)]
@@ -220,6 +247,31 @@ async def test_a_process_of_another_version(healthy: Store, examine_healthy: Exa
     assert "The process 4711 of far" in named(await examine_healthy(), "problem")["mode"]
 
 
+async def test_a_process_that_died(healthy: Store, examine_healthy: Examine) -> None:
+    """The row that a process of this machine has left does not count as a process that books."""
+    dead = process_of_another_machine(lifecycle="another", mode="strict", place=PLACE, pid=2**22 + 1)
+    await ProcessStore(healthy).put_process(dead)
+    lines = await examine_healthy()
+
+    assert "mode" not in named(lines, "problem")
+    assert "0 processes" in named(lines, "ok")["mode"]
+
+
+async def test_transactions_that_do_not_end(healthy: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A commit that waits for a majority in vain is a problem, with a remedy for that."""
+    monkeypatch.setattr(preparation, "TRANSACTION_SECONDS", 1.0)
+    async with proxied(database_url) as proxy:
+        store = await connect(proxy.url)
+        try:
+            proxy.lose(command("commitTransaction"))
+            seen = named(await examined(store, proxy.url), "problem")
+        finally:
+            await store.close()
+
+    assert "did not end within 1 s" in seen["transactions"]
+    assert "majority" in seen["transactions"]
+
+
 async def test_settings_that_differ_from_the_deployment(healthy: Store, examine_healthy: Examine) -> None:
     """A process with these settings would not start, so it is said before."""
     healthy.mode = "strict"
@@ -243,11 +295,23 @@ async def test_clocks(healthy: Store, database_url: str, seconds: int, state: St
     assert f"s {way} that of this machine" in seen["clocks"] or not seconds
 
 
+async def test_clocks_of_which_none_can_be_read(healthy: Store, database_url: str) -> None:
+    """Where no member answers when it is asked itself, that is said, and the other checks are made."""
+    subject = await read_subject(healthy, Settings(mongodb_url=database_url, **SET), ENOUGH)
+    down = replace(subject, members=[Member("db1:27017", fault="It is down.")])
+    lines = [line async for line in examine(down)]
+
+    assert "No member could be asked" in named(lines, "warning")["clocks"]
+    assert "db1:27017" in named(lines, "problem")["servers"]
+    assert "settings" in named(lines, "ok")
+
+
 async def test_a_member_that_is_down(database_url: str) -> None:
     """A member of a replica set that does not answer is named with the reason."""
     member = await read_member(f"{database_url}?serverSelectionTimeoutMS=300", "127.0.0.1:1")
 
     assert member.fault
+    assert "Topology" not in member.fault
     assert member.version == ""
 
 
@@ -309,6 +373,31 @@ async def test_an_old_reconciliation(store: Store, database_url: str) -> None:
     assert "too long ago" in named(old, "problem")["reconciliation"]
     assert "reconciliation" not in named(weekly, "problem")
     assert "is running" in named(running, "warning")["reconciliation"]
+
+
+async def test_a_schedule_that_pauses(store: Store, database_url: str) -> None:
+    """On a weekend the full run of Friday is not too old where runs are scheduled on working days alone."""
+    days = [store.clock.now() - days * DAY for days in (3, 4)]
+    await insert_run(store, "full", days[0])
+    weekdays = ",".join(str(day.isoweekday() % 7) for day in days)
+    paused = await examined(store, database_url, reconcile_cron=f"0 0 * * {weekdays}")
+
+    assert "reconciliation" not in named(paused, "problem")
+
+
+async def test_many_old_jobs(examine_healthy: Examine, healthy: Store, tmp_path: Path) -> None:
+    """A queue of any size, and with any names in it, is told in one short line."""
+    own = OwnRedis(tmp_path)
+    own.start()
+    with own.client() as redis:
+        redis.zadd(QUEUE, {f"{number:03}{'x' * 10_000}": 1 for number in range(JOBS_READ_MAX + 1)})
+    try:
+        seen = named(await examine_healthy(redis_url=own.url), "problem")["queue"]
+    finally:
+        own.kill()
+
+    assert f"At least {JOBS_READ_MAX} jobs in Redis" in seen
+    assert len(seen) < 2_000
 
 
 async def test_a_failed_run_and_its_findings(healthy: Store, examine_healthy: Examine) -> None:
@@ -375,6 +464,52 @@ async def test_a_document_that_cannot_be_read(healthy: Store, examine_healthy: E
 
     assert "A stored Run cannot be read" in named(lines, "problem")["reconciliation"]
     assert "settings" in named(lines, "ok")
+
+
+ODD = [
+    (KeyError("queryPlanner"), "problem", "KeyError: 'queryPlanner'"),
+    (OperationFailure("not authorized", 13), "warning", "the rights of the user"),
+    (OperationFailure("it is a view", 166), "warning", "it is a view. `reserva migrate --check`"),
+    (ExecutionTimeout("operation exceeded time limit", 50), "problem", "did not answer within"),
+    (AutoReconnect("connection closed"), "warning", "connection closed"),
+]
+
+
+def failing_after_a_problem(error: Exception) -> Callable[[Subject], AsyncIterator[Observation]]:
+    """A check that finds a problem and then fails."""
+
+    async def check(_: Subject) -> AsyncIterator[Observation]:
+        yield problem("Seen before.", "Mend it.")
+        raise error
+
+    return check
+
+
+@pytest.mark.parametrize(("error", "state", "words"), ODD, ids=[type(error).__name__ for error, *_ in ODD])
+async def test_a_check_that_fails(
+    examine_healthy: Examine, monkeypatch: pytest.MonkeyPatch, error: Exception, state: State, words: str
+) -> None:
+    """What it had seen is kept, that it failed is a line with what that means, and the other checks are made."""
+    monkeypatch.setitem(CHECKS, "versions", failing_after_a_problem(error))
+    lines = await examine_healthy()
+
+    assert "Seen before." in named(lines, "problem")["versions"]
+    assert words in named(lines, state)["versions"]
+    assert {line.check for line in lines} == {*CHECKS}
+
+
+async def test_a_database_that_goes(healthy: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where it does not answer any more, the examination ends: the command could not look."""
+    monkeypatch.setitem(CHECKS, "versions", failing_after_a_problem(AutoReconnect("connection closed")))
+    async with proxied(database_url) as proxy:
+        store = await connect(proxy.url)
+        try:
+            subject = await read_subject(store, Settings(mongodb_url=proxy.url, **SET), ENOUGH)
+            proxy.cut(command("hello"), times=None)
+            with pytest.raises(PyMongoError):
+                assert [line async for line in examine(subject)]
+        finally:
+            await store.close()
 
 
 async def test_the_command(healthy: Store, database_url: str, redis_url: str) -> None:

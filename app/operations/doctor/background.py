@@ -5,9 +5,9 @@ from datetime import datetime, timedelta
 
 from app import cron
 from app.cluster.worker_heartbeat import workers
-from app.migration.report import number
+from app.migration.report import examples, number
 from app.operations.doctor.observation import Observation, ok, problem, warning
-from app.operations.doctor.subject import LATE_SECONDS, Subject
+from app.operations.doctor.subject import JOBS_READ_MAX, LATE_SECONDS, Subject
 from app.storage.findings import FindingStore
 from app.storage.leases import LeaseStore
 from app.storage.runs import KINDS, RunStore
@@ -15,7 +15,7 @@ from app.storage.runs import KINDS, RunStore
 DAY = timedelta(days=1)
 FAILURES_MAX = 3
 """Messages that the alert URL may refuse in a row."""
-_MICROSECOND = timedelta(microseconds=1)
+_ENDS = {"failed": "failed", "abandoned": "was abandoned"}
 _START = "Start one: `reserva worker`."
 
 
@@ -45,9 +45,10 @@ async def check_queue(subject: Subject) -> AsyncIterator[Observation]:
     else:
         yield ok(f"{number(waiting, 'reconciliation')} waiting.")
     if subject.redis is not None and subject.redis.overdue:
-        jobs = ", ".join(subject.redis.overdue[:3])
+        late = subject.redis.overdue
+        least = "At least " if len(late) == JOBS_READ_MAX else ""
         detail = (
-            f"{number(len(subject.redis.overdue), 'job')} in Redis should have begun {LATE_SECONDS} s ago ({jobs})."
+            f"{least}{number(len(late), 'job')} in Redis should have begun {LATE_SECONDS} s ago ({examples(late)})."
         )
         yield problem(detail, "See whether a worker runs with this REDIS_URL, and its log.")
 
@@ -62,7 +63,7 @@ async def check_reconciliation(subject: Subject) -> AsyncIterator[Observation]:
     else:
         age = now - last.finished_at
         detail = f"The last full run ended {_ago(age)} and read {last.scanned:,} reservations"
-        if age <= max(DAY, _interval(subject, now)):
+        if age <= DAY or last.finished_at >= _day_of_full_run(subject, now):
             yield ok(f"{detail}.")
         elif await runs.last(["running"], ["full"]) is not None:
             yield warning(f"{detail}; the next one is running.", "Wait for its end.")
@@ -75,7 +76,7 @@ async def check_reconciliation(subject: Subject) -> AsyncIterator[Observation]:
     newest = await runs.newest(["succeeded", "failed", "abandoned"], [], None, 1)
     if newest and newest[0].state != "succeeded":
         yield warning(
-            f"The last run {newest[0].state}: {newest[0].error or 'no reason is known'}",
+            f"The last run {_ENDS[newest[0].state]}: {newest[0].error or 'no reason is known.'}",
             "See the log of the worker; `reserva reconcile` runs one.",
         )
     if (count := await FindingStore(subject.store).count_open()) > 0:
@@ -85,11 +86,10 @@ async def check_reconciliation(subject: Subject) -> AsyncIterator[Observation]:
         )
 
 
-def _interval(subject: Subject, now: datetime) -> timedelta:
-    """The time between the last two times of the schedule, which may be rarer than daily."""
-    line = cron.parse(subject.settings.reconcile_cron)
-    last = cron.last_until(line, now)
-    return last - cron.last_until(line, last - _MICROSECOND)
+def _day_of_full_run(subject: Subject, now: datetime) -> datetime:
+    """When the last day of the schedule began, whose first run is full; it may be long ago."""
+    last = cron.last_until(cron.parse(subject.settings.reconcile_cron), now - timedelta(seconds=LATE_SECONDS))
+    return last.replace(hour=0, minute=0, second=0, microsecond=0)
 
 
 async def check_alerts(subject: Subject) -> AsyncIterator[Observation]:

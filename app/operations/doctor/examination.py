@@ -4,8 +4,9 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 import pymongo
+import structlog
 from pydantic import ValidationError
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from app.operations.doctor.administration import check_keys, check_settings
 from app.operations.doctor.background import check_alerts, check_queue, check_reconciliation, check_workers
@@ -19,7 +20,8 @@ from app.operations.doctor.preparation import (
 )
 from app.operations.doctor.servers import check_clocks, check_limits, check_servers, check_versions
 from app.operations.doctor.subject import Subject
-from app.storage.errors import failed
+from app.outages import is_outage
+from app.storage.errors import UNAUTHORIZED, failed
 
 CHECK_SECONDS = 60.0
 """How long one check may wait for the database; the longest reads the ids of the catalogue."""
@@ -44,6 +46,9 @@ CHECKS: dict[str, Check] = {
 """The checks by their names, in the order in which they are made and shown."""
 
 
+log = structlog.get_logger(__name__)
+
+
 class Line(NamedTuple):
     """An observation under the name of its check."""
 
@@ -52,19 +57,38 @@ class Line(NamedTuple):
 
 
 async def examine(subject: Subject) -> AsyncIterator[Line]:
-    """Make all checks.
+    """Make all checks. What a check saw before it failed is kept, and the others are made.
 
     Raises:
         pymongo.errors.PyMongoError: the database does not answer any more.
     """
     for name, check in CHECKS.items():
+        observations: list[Observation] = []
         try:
             with pymongo.timeout(CHECK_SECONDS):
-                observations = [each async for each in check(subject)]
-        except OperationFailure as error:
-            observations = [warning(f"The server refused to be asked. {failed(error)}", "See the rights of the user.")]
+                async for observation in check(subject):
+                    observations.append(observation)  # noqa: PERF401  # a comprehension would lose them if it fails
         except ValidationError as error:
             detail = f"A stored {error.title} cannot be read: {error.errors()[0]['msg']}."
-            observations = [problem(detail, "Another program has changed it; mend or remove the document.")]
+            observations.append(problem(detail, "Another program has changed it; mend or remove the document."))
+        except PyMongoError as error:
+            if is_outage(error) and not await subject.store.is_answering():
+                raise
+            observations.append(_unanswered(error))
+        except Exception as error:  # the server answered, or a document is, as nobody thought of
+            log.exception("a check failed", check=name)
+            detail = f"This was not looked at to its end: {type(error).__name__}: {error}."
+            observations.append(problem(detail, "Report it, with the lines above; the other checks are complete."))
         for observation in observations:
             yield Line(name, observation)
+
+
+def _unanswered(error: PyMongoError) -> Observation:
+    """What it means that a server which answers did not answer what a check asked."""
+    if error.timeout:
+        detail = f"MongoDB did not answer within {CHECK_SECONDS:.0f} s. {failed(error)}"
+        return problem(detail, "See what it is doing (db.currentOp()) and its log, and look again.")
+    if not isinstance(error, OperationFailure):
+        return warning(f"This was not looked at to its end. {failed(error)}", "Look again.")
+    remedy = "See the rights of the user." if error.code == UNAUTHORIZED else "`reserva migrate --check` may say more."
+    return warning(f"The server refused to be asked. {failed(error)}", remedy)

@@ -2,7 +2,8 @@
 
 from collections.abc import AsyncIterator
 
-from pymongo.errors import OperationFailure
+import pymongo
+from pymongo.errors import OperationFailure, PyMongoError
 
 from app.cluster import agreement
 from app.migration.coverage import survey_catalogue
@@ -10,14 +11,17 @@ from app.migration.indexes import take_inventory
 from app.migration.report import examples, number
 from app.operations.doctor.observation import Observation, ok, problem, warning
 from app.operations.doctor.subject import Subject
+from app.pids import PLACE, is_gone
 from app.storage.capabilities import choose_mode
-from app.storage.errors import StorageError
+from app.storage.errors import UNAUTHORIZED, StorageError
 from app.storage.hot_queries import hot_queries, is_scan
 from app.storage.processes import DeploymentStore, ProcessStore
 from app.storage.transaction_probe import has_place_for_probe, transaction_fault
 
 MIGRATE = "Run `reserva migrate`."
 NAMES_SHOWN = 5
+TRANSACTION_SECONDS = 10.0
+"""How long two transactions of one document may take."""
 
 
 async def check_indexes(subject: Subject) -> AsyncIterator[Observation]:
@@ -83,9 +87,16 @@ async def check_transactions(subject: Subject) -> AsyncIterator[Observation]:
         return
     remedy = "Use MongoDB 7 or later; book nothing on this server."
     try:
-        fault = await transaction_fault(store)
-    except OperationFailure as error:
-        fault = f"A transaction of one document failed: {error.details and error.details.get('errmsg')}."
+        with pymongo.timeout(TRANSACTION_SECONDS):
+            fault = await transaction_fault(store)
+    except PyMongoError as error:
+        if error.timeout:
+            fault = f"A transaction of one document did not end within {TRANSACTION_SECONDS:.0f} s."
+            remedy = "See that most members of the replica set answer, and keep up: a booking waits for a majority."
+        elif isinstance(error, OperationFailure) and error.code != UNAUTHORIZED:
+            fault = f"A transaction of one document failed: {error.details and error.details.get('errmsg')}."
+        else:
+            raise
     yield problem(fault, remedy) if fault else ok("Two transactions on one document exclude each other.")
 
 
@@ -101,12 +112,17 @@ async def check_mode(subject: Subject) -> AsyncIterator[Observation]:
     if (difference := await agreement.difference(store)) is not None:
         yield problem(difference, "Or use the settings and the version of the processes that run.")
         return
-    rows = await ProcessStore(store).find_others(None)
+    rows = [
+        row
+        for row in await ProcessStore(store).find_others(None)
+        if row.place != PLACE or not is_gone(row.pid, row.started)  # of other machines nobody here can tell
+    ]
     others = [row for row in rows if (row.mode, row.lifecycle) != (store.mode, agreement.LIFECYCLE)]
     for row in others:
         yield problem(
             f"The process {row.pid} of {row.host} books in {row.mode} mode by its own rules.",
-            "Stop it, or let it end; then start it with these settings and this version.",
+            "Stop it, and start it with these settings and this version; if it is dead, the next process to start "
+            "removes its row.",
         )
     running = f"{number(len(rows), 'process')} on {number(len({row.host for row in rows}), 'machine')}"
     if store.mode == "optimistic":

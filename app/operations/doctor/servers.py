@@ -20,7 +20,7 @@ POOL_MIN = 20
 TRANSACTION_SECONDS = (10, 60)
 """Lifetimes of a transaction: shorter ones end long edits, longer ones leave what a dead machine held blocked."""
 DISK_FULL, DISK_NEARLY_FULL = 0.95, 0.85
-_LOOPBACK = ("localhost", "127.", "[::1]", "/")
+_LOOPBACK = ("localhost", "127.", "[::1]", "/", "%2f")
 
 
 async def check_servers(subject: Subject) -> AsyncIterator[Observation]:
@@ -49,8 +49,8 @@ async def check_servers(subject: Subject) -> AsyncIterator[Observation]:
 
 
 def _is_local(address: str) -> bool:
-    """Whether the first host of an address is this machine."""
-    return address.partition("://")[2].startswith(_LOOPBACK)
+    """Whether all hosts of an address are this machine."""
+    return all(host.startswith(_LOOPBACK) for host in address.partition("://")[2].lower().split(","))
 
 
 def _redis(subject: Subject) -> Observation:
@@ -98,6 +98,9 @@ async def check_clocks(subject: Subject) -> AsyncIterator[Observation]:
     """Whether the clocks of the servers and of this machine agree."""
     remedy = "Let NTP (chrony, systemd-timesyncd) keep the clocks of both machines."
     members = [member for member in subject.members if member.fault is None]
+    if not members:
+        yield warning("No member could be asked for its time.", "See what `servers` says of each.")
+        return
     wrong = False
     for member in members:
         apart = abs(member.ahead_seconds) - member.error_seconds

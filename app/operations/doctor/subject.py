@@ -1,17 +1,23 @@
 """The subject of an examination: the database, and what several checks need of its servers and of Redis."""
 
+import asyncio
 from dataclasses import dataclass
 
+import pymongo
 from redis.exceptions import RedisError
 
 from app import job_queue
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.server_facts import Member, ServerLimits, read_limits, read_members
+from app.storage.values import shown_text
 
 LATE_SECONDS = 300
 """How late work may begin: a worker looks for it every twenty seconds, and may be busy."""
-_JOBS_READ_MAX = 100
+JOBS_READ_MAX = 100
+"""Jobs of Redis that are looked at: more of them are as late."""
+MONGODB_SECONDS, REDIS_SECONDS = 10.0, 10.0
+"""How long MongoDB and Redis may take to say what several checks need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,7 @@ class RedisFacts:
         clients: Open connections.
         clients_max: How many it accepts.
         evicts: The policy by which it removes entries when its memory is full; None if it removes none.
-        overdue: The ids of jobs that should have begun by now.
+        overdue: The ids of up to `JOBS_READ_MAX` jobs that should have begun by now.
     """
 
     fault: str | None = None
@@ -61,18 +67,21 @@ async def read_subject(store: Store, settings: Settings, files: OpenFiles) -> Su
     Raises:
         pymongo.errors.PyMongoError: the database does not answer.
     """
-    members = await read_members(store, settings.mongodb_url or "")
+    with pymongo.timeout(MONGODB_SECONDS):
+        limits = await read_limits(store)  # before the members, for one that does not answer takes the rest of the time
+        members = await read_members(store, settings.mongodb_url or "")
     redis = None if settings.redis_url is None else await _read_redis(settings.redis_url, store.clock.millis())
-    return Subject(store, settings, members, await read_limits(store), redis, files)
+    return Subject(store, settings, members, limits, redis, files)
 
 
 async def _read_redis(url: str, now: int) -> RedisFacts:
     redis = job_queue.connection(url)
     try:
-        info = await redis.info()
-        late = await job_queue.overdue_jobs(redis, now - LATE_SECONDS * 1000, _JOBS_READ_MAX)
-    except (RedisError, OSError) as error:
-        return RedisFacts(fault=str(error).rstrip("."))
+        async with asyncio.timeout(REDIS_SECONDS):
+            info = await redis.info()
+            late = await job_queue.overdue_jobs(redis, now - LATE_SECONDS * 1000, JOBS_READ_MAX)
+    except (RedisError, OSError) as error:  # a TimeoutError is an OSError
+        return RedisFacts(fault=str(error).rstrip(".") or f"no answer within {REDIS_SECONDS:.0f} s")
     finally:
         await redis.aclose(close_connection_pool=True)
     policy = str(info.get("maxmemory_policy", "noeviction"))
@@ -82,5 +91,5 @@ async def _read_redis(url: str, now: int) -> RedisFacts:
         clients=int(info.get("connected_clients", 0)),
         clients_max=info.get("maxclients"),
         evicts=evicts,
-        overdue=tuple(late),
+        overdue=tuple(map(shown_text, late)),
     )
