@@ -456,20 +456,30 @@ async def test_settings_without_a_limit(examine_healthy: Examine) -> None:
     assert "RESERVA_RATE_LIMIT" in named(await examine_healthy(rate_limit="0"), "warning")["settings"]
 
 
+async def test_a_view_in_the_place_of_a_collection(healthy: Store, examine_healthy: Examine) -> None:
+    """One of another program is a problem, for which `reserva migrate --check` has the remedy."""
+    await healthy.database.drop_collection("customers")
+    await healthy.database.create_collection("customers", viewOn="others", pipeline=[])
+    seen = named(await examine_healthy(), "problem")["indexes"]
+
+    assert "customers is a view" in seen
+    assert "reserva migrate --check" in seen
+
+
 async def test_a_document_that_cannot_be_read(healthy: Store, examine_healthy: Examine) -> None:
     """A row of Reserva's own that another program spoilt is a line, and the other checks are made."""
     row = {"_id": ObjectId("f" * 24), "kind": "full", "state": "succeeded", "createdAt": "yesterday"}
     await healthy.database["reconciliations"].insert_one(row)
     lines = await examine_healthy()
 
-    assert "A stored Run cannot be read" in named(lines, "problem")["reconciliation"]
+    assert "A stored Run cannot be read: createdAt" in named(lines, "problem")["reconciliation"]
     assert "settings" in named(lines, "ok")
 
 
 ODD = [
     (KeyError("queryPlanner"), "problem", "KeyError: 'queryPlanner'"),
     (OperationFailure("not authorized", 13), "warning", "the rights of the user"),
-    (OperationFailure("it is a view", 166), "warning", "it is a view. `reserva migrate --check`"),
+    (OperationFailure("it is a view", 166), "problem", "it is a view. `reserva migrate --check`"),
     (ExecutionTimeout("operation exceeded time limit", 50), "problem", "did not answer within"),
     (AutoReconnect("connection closed"), "warning", "connection closed"),
 ]

@@ -69,7 +69,9 @@ async def examine(subject: Subject) -> AsyncIterator[Line]:
                 async for observation in check(subject):
                     observations.append(observation)  # noqa: PERF401  # a comprehension would lose them if it fails
         except ValidationError as error:
-            detail = f"A stored {error.title} cannot be read: {error.errors()[0]['msg']}."
+            fault = error.errors()[0]
+            field = ".".join(map(str, fault["loc"]))
+            detail = f"A stored {error.title} cannot be read: {field}: {fault['msg']}."
             observations.append(problem(detail, "Another program has changed it; mend or remove the document."))
         except PyMongoError as error:
             if is_outage(error) and not await subject.store.is_answering():
@@ -90,5 +92,7 @@ def _unanswered(error: PyMongoError) -> Observation:
         return problem(detail, "See what it is doing (db.currentOp()) and its log, and look again.")
     if not isinstance(error, OperationFailure):
         return warning(f"This was not looked at to its end. {failed(error)}", "Look again.")
-    remedy = "See the rights of the user." if error.code == UNAUTHORIZED else "`reserva migrate --check` may say more."
-    return warning(f"The server refused to be asked. {failed(error)}", remedy)
+    detail = f"The server refused to be asked. {failed(error)}"
+    if error.code == UNAUTHORIZED:
+        return warning(detail, "See the rights of the user.")
+    return problem(detail, "`reserva migrate --check` may say more.")
