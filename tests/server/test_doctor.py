@@ -456,11 +456,12 @@ async def test_settings_without_a_limit(examine_healthy: Examine) -> None:
     assert "RESERVA_RATE_LIMIT" in named(await examine_healthy(rate_limit="0"), "warning")["settings"]
 
 
-async def test_a_view_in_the_place_of_a_collection(healthy: Store, examine_healthy: Examine) -> None:
+@pytest.mark.servers("mongod")
+async def test_a_view_in_the_place_of_a_collection(store: Store, database_url: str) -> None:
     """One of another program is a problem, for which `reserva migrate --check` has the remedy."""
-    await healthy.database.drop_collection("customers")
-    await healthy.database.create_collection("customers", viewOn="others", pipeline=[])
-    seen = named(await examine_healthy(), "problem")["indexes"]
+    await store.database.drop_collection("customers")
+    await store.database.create_collection("customers", viewOn="others", pipeline=[])
+    seen = named(await examined(store, database_url), "problem")["indexes"]
 
     assert "customers is a view" in seen
     assert "reserva migrate --check" in seen
