@@ -59,6 +59,12 @@ class Deadline:
         if self._operations is not None and seconds > NEGLIGIBLE_SECONDS:
             self.bind()
 
+    def extend(self, seconds: float) -> None:
+        """Let it be later: a client that asks to wait does not want an answer before."""
+        self._until += seconds
+        if self._operations is not None:
+            self.bind()
+
     def bind(self) -> None:
         """Let no operation on the database outlive the deadline, in this context, until `release`.
 

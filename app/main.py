@@ -59,6 +59,8 @@ from app.telemetry.pool_listener import PoolListener
 from app.telemetry.sampler import Sampler
 from app.telemetry.tracer import tracer_of_environment
 from app.wakeups import Wakeups
+from app.webhooks import routes as webhook_routes
+from app.webhooks.service import Webhooks
 from app.work import WORK, WorkPool
 
 
@@ -125,6 +127,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                 reconciliations=Reconciliations(opened, queue),
                 reservations=reservations,
                 scrape=scrape,
+                webhooks=Webhooks(opened, settings),
             )
             await limits.start()
             await booking.start()
@@ -144,6 +147,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             availability_routes.router,
             reconciliation_routes.router,
             key_routes.router,
+            webhook_routes.router,
             docs.router(open_to_all()),
         ],
         request_class=Request,

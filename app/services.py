@@ -15,6 +15,7 @@ from app.reconciliation.service import Reconciliations
 from app.reservations.groups import Groups
 from app.reservations.moves import Moves
 from app.reservations.service import Reservations
+from app.webhooks.service import Webhooks
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +33,7 @@ class Services:
     reconciliations: Reconciliations
     reservations: Reservations
     scrape: Scrape
+    webhooks: Webhooks
 
 
 class Providers:
@@ -86,6 +88,10 @@ class Providers:
         """The metrics."""
         return self.services.scrape
 
+    def webhooks(self) -> Webhooks:
+        """The service behind webhooks."""
+        return self.services.webhooks
+
     def dependencies(self) -> dict[str, Provide]:
         """The providers by the names that handlers use for their services."""
         return {
@@ -100,4 +106,5 @@ class Providers:
             "reconciliations": Provide(self.reconciliations, sync_to_thread=False),
             "reservations": Provide(self.reservations, sync_to_thread=False),
             "scrape": Provide(self.scrape, sync_to_thread=False),
+            "webhooks": Provide(self.webhooks, sync_to_thread=False),
         }

@@ -23,6 +23,7 @@ WEBHOOK_PREFIX = "whsec_"
 _KEY_BYTES = range(24, 65)
 """The bytes of the key in such a secret. Base64 of so many bytes counts as a key without the prefix as well."""
 
+_SEALING_BYTES = 32
 _VALUE_LENGTH_MAX = 40
 """Characters of a value that a message quotes."""
 _CONTENT = "what its file holds"
@@ -93,6 +94,13 @@ class Settings(BaseSettings):
     alert_reminder: str = "0 8 * * *"
     """when a reminder of findings that are still open is sent: five cron fields, UTC; empty: never"""
 
+    webhook_private: bool = False
+    """whether [webhooks](docs/webhooks.md#addresses) may have addresses of loopback, private and link-local networks"""
+
+    secrets_key: str | None = None
+    """seals the secrets of webhooks in the database: 32 bytes in base64. Several keys, separated by commas, all open,
+    and the first one seals. Unset: the secrets are stored as they are"""
+
     public_url: str | None = None
     """the address at which people reach the app, for links in messages"""
 
@@ -123,7 +131,14 @@ class Settings(BaseSettings):
         return text
 
     @field_validator(
-        "mongodb_url", "redis_url", "alert_url", "alert_secret", "public_url", "trusted_proxies", mode="before"
+        "mongodb_url",
+        "redis_url",
+        "alert_url",
+        "alert_secret",
+        "secrets_key",
+        "public_url",
+        "trusted_proxies",
+        mode="before",
     )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
@@ -186,6 +201,17 @@ class Settings(BaseSettings):
         key = decode_base64(self.alert_secret.removeprefix(WEBHOOK_PREFIX))
         is_key = self.alert_secret.startswith(WEBHOOK_PREFIX) or len(key) in _KEY_BYTES
         return key if is_key else self.alert_secret.encode()
+
+    @field_validator("secrets_key")
+    @classmethod
+    def _check_secrets_key(cls, text: str | None) -> str | None:
+        if any(len(key) != _SEALING_BYTES for key in _decoded_keys(text)):
+            raise ValueError(f"is no key of {_SEALING_BYTES} bytes in base64. Make one by: openssl rand -base64 32")
+        return text
+
+    def sealing_keys(self) -> list[bytes]:
+        """The keys that seal and open secrets; none if they are stored as they are."""
+        return _decoded_keys(self.secrets_key)
 
     @field_validator("public_url")
     @classmethod
@@ -267,6 +293,12 @@ def _sentence(fault: ErrorDetails, from_file: Collection[str]) -> str:
 
 def _networks(text: str | None) -> tuple[IPv4Network | IPv6Network, ...]:
     return tuple(ip_network(part.strip()) for part in text.split(",")) if text else ()
+
+
+def _decoded_keys(text: str | None) -> list[bytes]:
+    """The keys of a list with commas, in either alphabet of base64; an invalid one is empty."""
+    url_safe = str.maketrans("-_", "+/")
+    return [decode_base64(part.strip().translate(url_safe)) for part in text.split(",")] if text else []
 
 
 def decode_base64(text: str) -> bytes:

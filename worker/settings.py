@@ -28,6 +28,7 @@ from app.storage.client import connect
 from app.storage.leases import OWNER
 from app.telemetry.tracer import tracer_of_environment
 from app.wakeups import Wakeups
+from app.webhooks.dispatcher import Dispatcher
 from worker import jobs
 from worker.cron_line_job import CronLineJob
 from worker.traced import traced
@@ -69,6 +70,8 @@ async def startup(ctx: jobs.Context) -> None:
     await booking.start()
     ctx["relay"] = Relay(ctx["store"], ctx["wakeups"])
     ctx["relay"].start()
+    ctx["dispatcher"] = Dispatcher(ctx["store"], _settings, ctx["wakeups"])
+    ctx["dispatcher"].start()
 
 
 async def shutdown(ctx: jobs.Context) -> None:
@@ -77,6 +80,8 @@ async def shutdown(ctx: jobs.Context) -> None:
         await asyncio.to_thread(ctx["tracer"].close)
     if "alerts" in ctx:
         await ctx["alerts"].aclose()
+    if "dispatcher" in ctx:
+        await ctx["dispatcher"].stop()
     if "relay" in ctx:
         await ctx["relay"].stop()
         await ctx["wakeups"].close()

@@ -58,6 +58,7 @@ _TAGS: Mapping[str, str] = {
     "Reconciliation": "Runs that search the reservations for resources booked above their capacity.",
     "Findings": "Resources that are booked above their capacity, and what people have decided about that.",
     "Keys": "API keys: made, rotated and revoked.",
+    "Webhooks": "Addresses to which every event is posted, in order, at least once.",
     "Operations": "The health, readiness and metrics of the process, for monitoring.",
 }
 """The description of each tag, in the order of the page."""

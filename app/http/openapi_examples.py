@@ -16,6 +16,7 @@ Example: TypeAlias = tuple[str, dict[str, object]]
 _RESERVATION, _OTHER = "665f1f77bcf86cd799439011", "665f1f77bcf86cd799439012"
 _GROUP, _TIME_OFF = "665f1f77bcf86cd799439021", "665f1f77bcf86cd799439031"
 _RUN, _FINDING = "665f1f77bcf86cd799439041", "665f1f77bcf86cd799439051"
+_WEBHOOK, _EVENT = "665f1f77bcf86cd799439061", "0000000000000042"
 _MADE = "2035-05-02T07:30:00.000Z"
 
 PATH_PARAMETERS: Mapping[str, tuple[str, str]] = {
@@ -27,6 +28,7 @@ PATH_PARAMETERS: Mapping[str, tuple[str, str]] = {
     "groupId": ("The id of the group.", _GROUP),
     "reconciliationId": ("The id of the reconciliation.", _RUN),
     "keyPrefix": ("The prefix of the key.", "k3yprefx"),
+    "webhookId": ("The id of the webhook.", _WEBHOOK),
     "findingId": ("The id of the finding.", _FINDING),
 }
 """Each with its description and an example."""
@@ -170,6 +172,23 @@ BODIES: Mapping[str, Mapping[str, Example]] = {
     },
     "updateKey": {"expiry": ("A later expiry", {"expiresAt": "2036-12-31T00:00:00Z"})},
     "rotateKey": {"overlap": ("With a day for the change", {"overlapMinutes": 1440})},
+    "createWebhook": {
+        "all": ("All events", {"url": "https://shop.example/reserva"}),
+        "some": (
+            "New bookings and cancellations of a room",
+            {
+                "url": "https://shop.example/reserva",
+                "types": ["reservation.created", "reservation.cancelled"],
+                "resources": ["room-1"],
+            },
+        ),
+    },
+    "updateWebhook": {
+        "resume": ("Take it up again after a pause", {"active": True}),
+        "resources": ("Of all resources", {"resources": None}),
+    },
+    "rotateWebhook": {"overlap": ("With a day for the change", {"overlapMinutes": 1440})},
+    "replayWebhook": {"all": ("From the first event on", {"after": "0000000000000000"})},
     "createReconciliation": {
         "changes": ("What has changed since the last one", {}),
         "full": ("Every resource", {"full": True}),
@@ -244,6 +263,26 @@ _KEY = {
     "lastUsedAt": "2035-05-02T07:31:00.000Z",
     "history": [_CHANGE],
     **_SHARED,
+}
+_HOOK = {
+    "id": _WEBHOOK,
+    "url": "https://shop.example/reserva",
+    "active": True,
+    "history": [_CHANGE | {"changed": ["url"]}],
+    "cursor": _EVENT,
+    "failures": 0,
+    **_SHARED,
+}
+_TESTED = {"delivered": True, "event": "test_8f14e45fceea167a5a36dedd", "status": 204, "milliseconds": 87}
+_DELIVERED = {
+    "delivered": False,
+    "event": _EVENT,
+    "status": 500,
+    "error": "it answered 500",
+    "milliseconds": 87,
+    "type": "reservation.created",
+    "at": _MADE,
+    "attempt": 1,
 }
 _OPENING = {"from": "08:00", "to": "20:00"}
 _WEEKLY = {"days": ["mon", "tue", "wed", "thu", "fri"], **_OPENING}
@@ -370,6 +409,12 @@ ANSWERS: Mapping[str, object] = {
     "Key": _KEY,
     "KeyPage": {"items": [_KEY]},
     "IssuedKey": _KEY | {"secret": "rsv_k3yprefx_" + "x" * 43},
+    "Webhook": _HOOK,
+    "WebhookPage": {"items": [_HOOK]},
+    "IssuedWebhook": _HOOK | {"secret": "whsec_" + "x" * 43 + "="},
+    "WebhookTest": _TESTED,
+    "WebhookDelivery": _DELIVERED,
+    "WebhookDeliveryPage": {"items": [_DELIVERED]},
     "Schedule": {"weekly": [_WEEKLY], "overrides": [_CLOSED]},
     "OpeningWindow": _OPENING,
     "WeeklyOpeningWindow": _WEEKLY,

@@ -31,12 +31,14 @@ def log_start(settings: Settings, store: Store) -> None:
         settings=settings_set,
     )
     warn_if_optimistic(store)
+    if settings.secrets_key is None:
+        log.warning("secrets of webhooks are stored as they are, because RESERVA_SECRETS_KEY is not set")
 
 
 def _without_secrets(name: str, value: Any) -> Any:
     if name == "REDIS_URL":
         return shown(value)
-    return "set" if name.endswith(("_URL", "_SECRET")) else value
+    return "set" if name.endswith(("_URL", "_SECRET", "_KEY")) else value
 
 
 def warn_if_optimistic(store: Store) -> None:

@@ -20,6 +20,7 @@ from app.storage.transactions import Session, transaction
 
 RECONCILIATION = "reconciliation"
 ALERTS = "alerts"
+WEBHOOKS = "webhooks"
 """The names of the leases."""
 
 DEAD_SECONDS = 30.0

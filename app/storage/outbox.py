@@ -6,7 +6,7 @@ order of its versions, no two events have the same id, and who writes an event a
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, get_args
 
 from app.domain.lifecycle import is_final
 from app.storage.bson_types import BsonDocument, Row
@@ -36,6 +36,8 @@ EventType: TypeAlias = Literal[
     "finding.resolved",
     "customer.erased",
 ]
+
+EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 
 _MOVES = frozenset({"startTime", "endTime", "resource"})
 

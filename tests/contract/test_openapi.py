@@ -20,7 +20,7 @@ ACTIONS = {
     *("create", "list", "get", "update", "delete", "replace"),
     *("confirm", "extend", "cancel", "complete", "mark", "explain"),
     *("acknowledge", "accept", "assign", "resolve", "reopen", "transition", "erase", "export"),
-    *("rotate", "revoke"),
+    *("rotate", "revoke", "replay", "test"),
 }
 OPEN = {"/healthz", "/readyz", "/openapi.json", "/docs"}
 
@@ -277,7 +277,7 @@ def test_optional_bodies_are_described(described: dict[str, Any]) -> None:
     for path, method, operation in operations(described):
         if "requestBody" in operation:
             verb = path.count("/") == 4 and method == "post" and not path.endswith("/time-off")
-            optional = verb and not path.endswith("/extend")
+            optional = verb and not path.endswith(("/extend", "/replay"))
             assert operation["requestBody"]["required"] is not (optional or path == "/v1/reconciliations"), path
 
 

@@ -36,6 +36,8 @@ ORDER = (
     *("transitionFindings", "resolveFinding"),
     *("exportCustomer", "eraseCustomer"),
     *("createKey", "listKeys", "getKey", "updateKey", "rotateKey", "revokeKey"),
+    *("createWebhook", "listWebhooks", "getWebhook", "updateWebhook", "rotateWebhook", "replayWebhook", "testWebhook"),
+    *("listWebhookDeliveries", "deleteWebhook"),
 )
 """Every operation, in an order in which each finds what it is about."""
 
@@ -116,6 +118,7 @@ class Walk:
 
     def _remember(self, name: str, sample: Sample, body: Any) -> None:
         made = {"createTimeOff": "timeOffId", "createGroup": "groupId", "createReconciliation": "reconciliationId"}
+        made["createWebhook"] = "webhookId"
         if name == "createKey":
             self.ids["keyPrefix"] = body["prefix"]
         elif name in made:

@@ -147,7 +147,7 @@ class Walk:
         return [await self._status(route, kind, owner) for owner in ("ann", "bob")]
 
     async def _status(self, route: RouteOf, kind: str, owner: str) -> int:
-        names = {**self._names[owner], "timeOffId": await self._time_off()}
+        names = {**self._names[owner], "timeOffId": await self._time_off(), "webhookId": await self._webhook()}
         sample = self._sample(route, names)
         headers = sample.headers | ({"Authorization": f"Bearer {token}"} if (token := self._keys[kind]) else {})
         content = None if sample.body is None else _named(json.dumps(sample.body), names)
@@ -163,6 +163,13 @@ class Walk:
             return str(row["timeOff"][-1]["id"])
         away = {"from": "2035-08-01", "to": "2035-08-02"}
         return str(created(await self._api.request("POST", "/v1/resources/room/time-off", json=away))["id"])
+
+    async def _webhook(self) -> str:
+        """The id of a webhook; one of the walk's requests deletes it."""
+        row = await self._api.store.database["webhooks"].find_one({})
+        if row:
+            return str(row["_id"])
+        return str(created(await self._api.request("POST", "/v1/webhooks", json={"url": "http://localhost:1/"}))["id"])
 
     def _sample(self, route: RouteOf, names: Mapping[str, str]) -> Sample:
         if route.operation is None:

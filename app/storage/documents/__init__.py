@@ -30,6 +30,7 @@ from app.storage.documents.keys import FormerSecret, Key
 from app.storage.documents.processes import Beat, Deployment, Process
 from app.storage.documents.reservations import Group, HistoryEntry, IdempotencyRecord, Reservation, StoredAnswer
 from app.storage.documents.runs import Delivery, Lease, QueuedRun, Run, RunKind, RunState, Watermark
+from app.storage.documents.webhooks import FormerWebhookSecret, Webhook, WebhookDelivery
 
 DOCUMENTS: tuple[type[StoredDocument], ...] = (
     Resource,
@@ -51,6 +52,8 @@ DOCUMENTS: tuple[type[StoredDocument], ...] = (
     Watermark,
     OutboxEvent,
     Event,
+    Webhook,
+    WebhookDelivery,
 )
 """Every kind of document; each names its collection and its indexes."""
 
@@ -72,6 +75,7 @@ __all__ = [
     "FindingPart",
     "FormerCapacity",
     "FormerSecret",
+    "FormerWebhookSecret",
     "Group",
     "Guard",
     "GuardRow",
@@ -98,6 +102,8 @@ __all__ = [
     "SubDocument",
     "TimeOff",
     "Watermark",
+    "Webhook",
+    "WebhookDelivery",
     "WeeklyWindow",
     "bound",
     "read_changes",

@@ -1,0 +1,136 @@
+"""The store of webhooks. People change them by version, deliveries by cursor, so neither writes over the other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from bson import ObjectId
+from pymongo import ReturnDocument
+
+from app.deadline import sending
+from app.storage.bson_types import BsonDocument, Filter
+from app.storage.client import Store
+from app.storage.documents import Webhook, WebhookDelivery
+
+PRUNE_BATCH = 1_000
+"""Records that one statement removes."""
+
+_WEBHOOKS: str = Webhook.Settings.name
+_DELIVERIES: str = WebhookDelivery.Settings.name
+_ALIASES = {name: field.alias or name for name, field in Webhook.model_fields.items()}
+_AT_REST = ("failures", "failingSince", "nextAt", "pausedAt", "pausedBecause")
+"""What a webhook that works has none of."""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookStore:
+    """The webhooks of one database."""
+
+    store: Store
+
+    async def find(self, identity: ObjectId) -> Webhook | None:
+        """A webhook; None where there is none."""
+        found: Webhook | None = await self.store.of(Webhook).find_one({"_id": identity})
+        return found
+
+    async def find_some(self, limit: int, *, after: ObjectId | None = None) -> list[Webhook]:
+        """Up to `limit` webhooks by id, after an id."""
+        beyond: Filter = {} if after is None else {"_id": {"$gt": after}}
+        rows = await self.store.database[_WEBHOOKS].find(beyond).sort("_id", 1).limit(limit).to_list(None)
+        return [Webhook.model_validate(row) for row in rows]
+
+    async def count(self) -> int:
+        """How many there are."""
+        return await self.store.database[_WEBHOOKS].count_documents({})
+
+    async def insert_webhook(self, webhook: Webhook) -> None:
+        """Insert a new webhook."""
+        sending()
+        await self.store.insert(webhook)
+
+    async def update_webhook(self, webhook: Webhook, fields: Mapping[str, object]) -> Webhook | None:
+        """Set fields of a webhook, by their names in Python, if it still has this version; None unsets.
+
+        What it is now, with what deliveries wrote meanwhile; None if it has another version or is gone.
+        """
+        stored = webhook.model_copy(update=dict(fields)).to_mongo()
+        names = [_ALIASES[name] for name in fields]
+        change: BsonDocument = {"$set": {name: stored[name] for name in names if name in stored}}
+        if unset := {name: "" for name in names if name not in stored}:
+            change["$unset"] = unset
+        sending()
+        return await self._update_matching({"_id": webhook.id, "version": webhook.version}, change)
+
+    async def delete_webhook(self, webhook: Webhook, *, any_version: bool) -> bool:
+        """Delete a webhook, if it still has this version; whether there was one. Its records are pruned by age."""
+        which: Filter = {"_id": webhook.id} | ({} if any_version else {"version": webhook.version})
+        sending()
+        return bool((await self.store.database[_WEBHOOKS].delete_one(which)).deleted_count)
+
+    async def due(self, last: int, now: datetime) -> list[Webhook]:
+        """The webhooks that have something to do: events up to a place are ahead, and no pause is under way."""
+        waiting: Filter = {
+            "active": True,
+            "pausedAt": {"$exists": False},
+            "cursor": {"$lt": last},
+            "$or": [{"nextAt": {"$exists": False}}, {"nextAt": {"$lte": now}}],
+        }
+        rows = await self.store.database[_WEBHOOKS].find(waiting, {"history": 0}).sort("_id", 1).to_list(None)
+        return [Webhook.model_validate(row) for row in rows]
+
+    async def move_cursor(self, webhook: Webhook, to: int) -> Webhook | None:
+        """Move the cursor over events that are not wanted; None where somebody else has set it meanwhile."""
+        return await self._update_matching({"_id": webhook.id, "cursor": webhook.cursor}, {"$set": {"cursor": to}})
+
+    async def note_success(self, webhook: Webhook, place: int, now: datetime) -> Webhook | None:
+        """Move the cursor to an event that was delivered, and forget failures.
+
+        The webhook as it is then; None where somebody else has set the cursor meanwhile, or it is gone.
+        """
+        change = {
+            "$set": {"cursor": place, "deliveredAt": now},
+            "$inc": {"delivered": 1},
+            "$unset": dict.fromkeys(_AT_REST, ""),
+        }
+        return await self._update_matching({"_id": webhook.id, "cursor": webhook.cursor}, change)
+
+    async def note_failure(self, webhook: Webhook, since: datetime, next_at: datetime) -> Webhook | None:
+        """Count a failure; None where somebody has changed the webhook meanwhile, so that it is not counted."""
+        change = {
+            "$set": {"failures": webhook.failures + 1, "failingSince": since, "nextAt": next_at},
+            "$inc": {"failed": 1},
+        }
+        return await self._update_matching(
+            {"_id": webhook.id, "version": webhook.version, "cursor": webhook.cursor}, change
+        )
+
+    async def record(self, delivery: WebhookDelivery) -> None:
+        """Store what came of an attempt."""
+        await self.store.insert(delivery)
+
+    async def deliveries(
+        self, webhook: ObjectId, limit: int, *, before: tuple[datetime, ObjectId] | None = None
+    ) -> list[WebhookDelivery]:
+        """Up to `limit` attempts, the newest first, before an instant and id."""
+        which: Filter = {"webhook": webhook}
+        if before is not None:
+            at, identity = before
+            which["$or"] = [{"at": {"$lt": at}}, {"at": at, "_id": {"$lt": identity}}]
+        order = [("at", -1), ("_id", -1)]
+        rows = await self.store.database[_DELIVERIES].find(which).sort(order).limit(limit).to_list(None)
+        return [WebhookDelivery.model_validate(row) for row in rows]
+
+    async def prune_deliveries(self, days: int) -> int:
+        """Remove some of the records that are older than so many days; how many."""
+        before = self.store.clock.now() - timedelta(days=days)
+        rows = self.store.database[_DELIVERIES].find({"at": {"$lt": before}}, {"_id": 1}).sort("at", 1)
+        found: Sequence[BsonDocument] = await rows.limit(PRUNE_BATCH).to_list(None)
+        if found:
+            await self.store.database[_DELIVERIES].delete_many({"_id": {"$in": [row["_id"] for row in found]}})
+        return len(found)
+
+    async def _update_matching(self, which: Filter, change: BsonDocument) -> Webhook | None:
+        row: BsonDocument | None = await self.store.database[_WEBHOOKS].find_one_and_update(
+            which, change, return_document=ReturnDocument.AFTER
+        )
+        return None if row is None else Webhook.model_validate(row)

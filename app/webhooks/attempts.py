@@ -1,0 +1,90 @@
+"""One attempt to deliver one event: the request with its signatures, what came of it, and the record of that."""
+
+import time
+from dataclasses import dataclass
+from datetime import timedelta
+
+from bson import ObjectId
+
+from app.outgoing.network import Network
+from app.outgoing.receiver import POST_SECONDS, DeliveryFailed, Message, Receiver
+from app.storage.client import Store
+from app.storage.documents import Webhook, WebhookDelivery
+from app.storage.webhooks import WebhookStore
+from app.webhooks.secret_box import SecretBox, SecretUnreadable
+
+TEST_TYPE = "webhook.test"
+"""The type of a test, which no event has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of an attempt, as it is recorded, and how long the receiver asked not to be called."""
+
+    delivery: WebhookDelivery
+    pause: timedelta = timedelta(0)
+
+    @property
+    def delivered(self) -> bool:
+        """Whether the answer was a success."""
+        return self.delivery.error is None
+
+
+class Sender:
+    """Sends events to webhooks.
+
+    Args:
+        store: The database.
+        box: Opens their secrets.
+        network: What connects to receivers.
+    """
+
+    def __init__(self, store: Store, box: SecretBox, network: Network) -> None:
+        self._store = store
+        self._stored = WebhookStore(store)
+        self._box = box
+        self._network = network
+
+    async def send(self, webhook: Webhook, kind: str, message: Message, *, seconds: float = POST_SECONDS) -> Attempt:
+        """Send a message once, and record what came of it.
+
+        Args:
+            webhook: The receiver.
+            kind: The type of the event.
+            message: The event, and its id.
+            seconds: How long the request may take.
+
+        Raises:
+            pymongo.errors.PyMongoError: the database failed; whether the event was delivered is then not recorded.
+        """
+        at, began = self._store.clock.now(), time.monotonic()
+        status, failure = None, None
+        try:
+            status = await self._receiver(webhook).post(message, seconds)
+        except DeliveryFailed as error:
+            status, failure = error.status, error
+        except SecretUnreadable as error:
+            failure = DeliveryFailed(str(error))
+        delivery = WebhookDelivery(
+            id=ObjectId(),
+            webhook=webhook.id,
+            event=message.id,
+            type=kind,
+            at=at,
+            number=webhook.failures + 1,
+            status=status,
+            error=None if failure is None else str(failure),
+            milliseconds=round((time.monotonic() - began) * 1_000),
+        )
+        await self._stored.record(delivery)
+        return Attempt(delivery, timedelta(0) if failure is None else failure.pause)
+
+    def _receiver(self, webhook: Webhook) -> Receiver:
+        """The receiver, with the key of its secret and those of former secrets that have not ended.
+
+        Raises:
+            SecretUnreadable: the secret cannot be opened here.
+        """
+        now = self._store.clock.now()
+        former = [each.secret for each in webhook.former_secrets or () if each.until > now]
+        return Receiver(webhook.url, [self._box.open(each) for each in (webhook.secret, *former)], self._network)

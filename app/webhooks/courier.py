@@ -1,0 +1,131 @@
+"""The delivery of events to one webhook: one after the other, each until it is taken, or the webhook is paused.
+
+The cursor is stored after each event. Whoever sends the next one has read the webhook after that, so a change of it
+counts from the next event on. A process that dies between an answer and the cursor sends that event once more.
+"""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+
+from app.domain.instants import render
+from app.outgoing.pauses import pause_after
+from app.storage.client import Store
+from app.storage.documents import Event, Webhook
+from app.storage.event_log import Bounds, EventLog, EventsGone
+from app.storage.webhooks import WebhookStore
+from app.webhooks.attempts import Attempt, Sender
+from app.webhooks.changes import change_by_worker
+from app.webhooks.event_ids import event_id
+from app.webhooks.payload import message_of, wants
+
+GIVEN_UP_AFTER = timedelta(days=3)
+"""After so long a row of failures a webhook is paused."""
+EVENTS_READ = 50
+"""Events that are read at once."""
+
+log = structlog.get_logger(__name__)
+
+
+class Courier:
+    """Delivers to one webhook at a time; several of its calls may run side by side for different ones.
+
+    Args:
+        store: The database.
+        sender: Sends events.
+    """
+
+    def __init__(self, store: Store, sender: Sender) -> None:
+        self._store = store
+        self._stored = WebhookStore(store)
+        self._log = EventLog(store)
+        self._sender = sender
+
+    async def deliver(self, webhook: Webhook, bounds: Bounds, may_send: Callable[[], bool]) -> bool:
+        """Deliver what a webhook waits for, until nothing is left, an attempt fails, or it may not any more.
+
+        Whether its cursor has moved.
+
+        Args:
+            webhook: The webhook, which is due.
+            bounds: The events that there are.
+            may_send: Whether this process is still the one that sends; asked before each request.
+
+        Raises:
+            pymongo.errors.PyMongoError: the database failed; what was not noted is sent again.
+        """
+        current: Webhook | None = webhook
+        while current is not None and self._is_due(current, bounds) and may_send():
+            try:
+                if current.cursor < bounds.floor:
+                    current = await self._skip_to(current, bounds.floor)
+                else:
+                    current = await self._deliver_some(current, bounds.last, may_send)
+            except EventsGone:
+                break  # the next look at the bounds shows the new floor
+        return current is None or current.cursor != webhook.cursor
+
+    def _is_due(self, webhook: Webhook, bounds: Bounds) -> bool:
+        waits = webhook.next_at is not None and webhook.next_at > self._store.clock.now()
+        return webhook.active and webhook.paused_at is None and not waits and webhook.cursor < bounds.last
+
+    async def _deliver_some(self, webhook: Webhook, last: int, may_send: Callable[[], bool]) -> Webhook | None:
+        """Deliver some events, or pass over them; the webhook as it is then, None if somebody else set its cursor."""
+        passed, current = webhook.cursor, webhook
+        async for event in self._log.read(webhook.cursor, last, EVENTS_READ):
+            if wants(webhook.types, webhook.resources, event):
+                if not may_send():
+                    break
+                after = await self._deliver_one(current, event)
+                if after is None or after.cursor != event.id or after.version != webhook.version:
+                    return after
+                current = after
+            passed = event.id
+        return current if current.cursor == passed else await self._stored.move_cursor(current, passed)
+
+    async def _deliver_one(self, webhook: Webhook, event: Event) -> Webhook | None:
+        attempt = await self._sender.send(webhook, event.type, message_of(event))
+        if not attempt.delivered:
+            return await self._note_failure(webhook, event, attempt)
+        if webhook.failures:
+            log.info("a webhook takes events again", webhook=str(webhook.id), failures=webhook.failures)
+        return await self._stored.note_success(webhook, event.id, self._store.clock.now())
+
+    async def _note_failure(self, webhook: Webhook, event: Event, attempt: Attempt) -> Webhook | None:
+        """Plan the next attempt, or pause the webhook if it is over."""
+        now, failures = self._store.clock.now(), webhook.failures + 1
+        since = webhook.failing_since or now
+        end = since + GIVEN_UP_AFTER
+        next_at = min(now + pause_after(failures, attempt.pause), end)
+        noted = await self._stored.note_failure(webhook, since, next_at)
+        about = {"webhook": str(webhook.id), "event": event_id(event.id), "error": attempt.delivery.error}
+        if noted is None:
+            return None
+        if now >= end:
+            log.warning("a webhook is paused: it has taken no event for three days", since=render(since), **about)
+            return await self._pause(noted, attempt)
+        if failures.bit_count() == 1:
+            log.warning(
+                "a webhook did not take an event; it is tried again", failures=failures, next=render(next_at), **about
+            )
+        return noted
+
+    async def _pause(self, webhook: Webhook, attempt: Attempt) -> Webhook | None:
+        now = self._store.clock.now()
+        fields = {"paused_at": now, "paused_because": attempt.delivery.error, "next_at": None}
+        return await self._stored.update_webhook(webhook, change_by_worker(webhook, fields, now))
+
+    async def _skip_to(self, webhook: Webhook, floor: int) -> Webhook | None:
+        """Go on from the oldest event that is kept, and say so: what was before it is lost to this webhook."""
+        full = await self._stored.find(webhook.id)
+        if full is None or full.cursor != webhook.cursor:
+            return full
+        now = self._store.clock.now()
+        log.warning(
+            "a webhook goes on from the oldest event that is kept; those before it were never sent",
+            webhook=str(webhook.id),
+            events=floor - webhook.cursor,
+        )
+        fields = {"cursor": floor, "missed": webhook.missed + floor - webhook.cursor}
+        return await self._stored.update_webhook(full, change_by_worker(full, fields, now))
