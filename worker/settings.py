@@ -4,7 +4,7 @@ The environment is read when this module is imported, because arq wants a class 
 """
 
 import asyncio
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC
 from typing import ClassVar
 
@@ -24,7 +24,7 @@ from app.events.relay import Relay
 from app.migration.migrate import verify
 from app.reconciliation.alerts import Alerts
 from app.settings import read_settings
-from app.storage.client import connect
+from app.storage.client import Store, connect
 from app.storage.leases import OWNER
 from app.telemetry.tracer import tracer_of_environment
 from app.wakeups import Wakeups
@@ -61,36 +61,40 @@ _settings = read_settings()
 
 async def startup(ctx: jobs.Context) -> None:
     """Open the database; one that is not migrated is refused."""
-    ctx["settings"], ctx["alerts"] = _settings, Alerts(_settings, job_queue.Queue(_settings.redis_url))
-    ctx["tracer"] = tracer_of_environment()
-    ctx["store"] = await connect(_settings)
-    await verify(ctx["store"])
-    ctx["wakeups"] = Wakeups(_settings.redis_url, ctx["store"].database.name)
-    ctx["booking"] = booking = BookingService(ctx["store"], on_write=ctx["wakeups"].notify)
+    # What was opened last is closed first, each whatever becomes of the others.
+    ctx["opened"] = opened = AsyncExitStack()
+    ctx["settings"] = _settings
+    ctx["alerts"] = alerts = Alerts(_settings, job_queue.Queue(_settings.redis_url))
+    opened.push_async_callback(alerts.aclose)
+    ctx["tracer"] = tracer = tracer_of_environment()
+    if tracer is not None:
+        opened.push_async_callback(asyncio.to_thread, tracer.close)
+    ctx["store"] = store = await connect(_settings)
+    opened.push_async_callback(store.close)
+    opened.push_async_callback(_stop_heartbeat, store)
+    await verify(store)
+    wakeups = Wakeups(_settings.redis_url, store.database.name)
+    opened.push_async_callback(wakeups.close)
+    ctx["booking"] = booking = BookingService(store, on_write=wakeups.notify)
+    opened.push_async_callback(booking.stop)
     await booking.start()
-    ctx["relay"] = Relay(ctx["store"], ctx["wakeups"])
-    ctx["relay"].start()
-    ctx["dispatcher"] = Dispatcher(ctx["store"], _settings, ctx["wakeups"])
-    ctx["dispatcher"].start()
+    relay = Relay(store, wakeups)
+    opened.push_async_callback(relay.stop)
+    relay.start()
+    dispatcher = Dispatcher(store, _settings, wakeups)
+    opened.push_async_callback(dispatcher.stop)
+    dispatcher.start()
 
 
 async def shutdown(ctx: jobs.Context) -> None:
-    """Close the database; it was never opened if the startup failed."""
-    if ctx.get("tracer") is not None:
-        await asyncio.to_thread(ctx["tracer"].close)
-    if "alerts" in ctx:
-        await ctx["alerts"].aclose()
-    if "dispatcher" in ctx:
-        await ctx["dispatcher"].stop()
-    if "relay" in ctx:
-        await ctx["relay"].stop()
-        await ctx["wakeups"].close()
-    if "booking" in ctx:
-        await ctx["booking"].stop()
-    if "store" in ctx:
-        with suppress(PyMongoError):
-            await worker_heartbeat.stop(ctx["store"], OWNER)
-        await ctx["store"].close()
+    """Close what the startup has opened, also where it failed."""
+    if "opened" in ctx:
+        await ctx["opened"].aclose()
+
+
+async def _stop_heartbeat(store: Store) -> None:
+    with suppress(PyMongoError):
+        await worker_heartbeat.stop(store, OWNER)
 
 
 def _redis() -> ArqRedis:
