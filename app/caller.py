@@ -11,6 +11,7 @@ Scope: TypeAlias = Literal[
     "reservations:admin",
     "catalogue:write",
     "findings:review",
+    "events:read",
     "metrics:read",
     "admin",
 ]

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from litestar import Litestar
 from litestar.plugins.pydantic import PydanticPlugin
@@ -21,6 +21,8 @@ from app.catalogue import routes as catalogue_routes
 from app.catalogue import schedule_routes
 from app.catalogue.planning import Planner
 from app.catalogue.service import Catalogue
+from app.events import routes as event_routes
+from app.events.service import Feed
 from app.http import docs
 from app.http.deadlines import Deadlines
 from app.http.failure_log import FailureLog
@@ -53,6 +55,7 @@ from app.services import Providers, Services
 from app.settings import Settings, read_settings
 from app.storage.client import Store, connect
 from app.storage.errors import failures_explained
+from app.storage.event_log import EventLog
 from app.storage.rule_cache import RuleCache, RuleReader
 from app.telemetry.metrics import Metrics
 from app.telemetry.pool_listener import PoolListener
@@ -97,13 +100,15 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             stack.push_async_callback(queue.close)
             followups = OptimisticFollowups(opened, queue)
             stack.push_async_callback(followups.close)
+            wakeups = Wakeups(settings.redis_url, opened.database.name)
+            stack.push_async_callback(wakeups.close)
+            feed = await stack.enter_async_context(aclosing(Feed(EventLog(opened), wakeups)))
+            shutdown.on_announce(feed.end)
             app.state[FAILURE_LOG] = failures = FailureLog()
             stack.callback(failures.close)
             app.state[WORK] = work = WorkPool()
             stack.callback(work.close)
             rules = RuleCache(atomic=opened.mode == "strict")
-            wakeups = Wakeups(settings.redis_url, opened.database.name)
-            stack.push_async_callback(wakeups.close)
             booking = BookingService(opened, rules, Meter(metrics.booking, tracer), on_write=wakeups.notify)
             stack.push_async_callback(booking.stop)
             reader = RuleReader(opened.database, rules, work)
@@ -119,6 +124,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                 availability=availability,
                 catalogue=Catalogue(booking, Planner(opened, reader, work)),
                 erasure=Erasure(opened, on_mark=reservations.customers.note_erased),
+                feed=feed,
                 findings=Findings(opened, availability),
                 groups=Groups(opened, booking, reservations),
                 keys=Keys(opened, on_change=keyring.forget),
@@ -146,6 +152,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             move_routes.router,
             availability_routes.router,
             reconciliation_routes.router,
+            event_routes.router,
             key_routes.router,
             webhook_routes.router,
             docs.router(open_to_all()),

@@ -7,6 +7,7 @@ from litestar.di import Provide
 from app.access.service import Keys
 from app.availability.service import Availability
 from app.catalogue.service import Catalogue
+from app.events.service import Feed
 from app.operations.metrics import Scrape
 from app.operations.service import Operations
 from app.privacy.erasure import Erasure
@@ -25,6 +26,7 @@ class Services:
     availability: Availability
     catalogue: Catalogue
     erasure: Erasure
+    feed: Feed
     findings: Findings
     groups: Groups
     keys: Keys
@@ -55,6 +57,10 @@ class Providers:
     def erasure(self) -> Erasure:
         """The service behind the erasure and the export of customers."""
         return self.services.erasure
+
+    def feed(self) -> Feed:
+        """The service behind events."""
+        return self.services.feed
 
     def findings(self) -> Findings:
         """The service behind the review of findings."""
@@ -98,6 +104,7 @@ class Providers:
             "availability": Provide(self.availability, sync_to_thread=False),
             "catalogue": Provide(self.catalogue, sync_to_thread=False),
             "erasure": Provide(self.erasure, sync_to_thread=False),
+            "feed": Provide(self.feed, sync_to_thread=False),
             "findings": Provide(self.findings, sync_to_thread=False),
             "groups": Provide(self.groups, sync_to_thread=False),
             "keys": Provide(self.keys, sync_to_thread=False),

@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     """answers to requests with an `Idempotency-Key` are [removed](docs/running.md#what-is-removed) after this many
     days, and the key can be used anew; 0: never"""
 
+    events_days: int = Field(default=30, ge=0, le=3_650)
+    """[events](docs/events.md) are [removed](docs/running.md#what-is-removed) after this many days; 0: never"""
+
     lame_duck_seconds: int = Field(default=5, ge=0, le=300)
     """how long the app still accepts requests after SIGTERM, reported as not ready; 0: not at all"""
 

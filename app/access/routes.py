@@ -20,8 +20,8 @@ KEYRING = "keyring"
 class Access:
     """The requirement of a route, as a guard. Made by `needs`, `any_key` and `open_to_all`."""
 
-    def __init__(self, scope: Scope | None, *, requires_key: bool = True) -> None:
-        self.scope: Scope | None = scope
+    def __init__(self, *scopes: Scope, requires_key: bool = True) -> None:
+        self.scopes: tuple[Scope, ...] = scopes
         self.requires_key = requires_key
 
     async def __call__(self, connection: AnyConnection, handler: BaseRouteHandler) -> None:
@@ -41,30 +41,41 @@ class Access:
                 await limits.count_address(connection)
             raise
         await limits.count_key(connection, caller)
-        if self.scope is None:
-            caller.require_any()
-        else:
-            caller.require(self.scope)
+        self._require(caller)
         connection.scope["user"] = caller
+
+    async def still_admits(self, connection: AnyConnection) -> bool:
+        """Whether the key of a request that goes on is still accepted; as long as it cannot be read, it is."""
+        try:
+            self._require(await _authenticate(connection, cast("RateLimits", connection.app.state[RATE_LIMITS])))
+        except Problem as problem:
+            return problem.name not in {"unauthenticated", "forbidden"}
+        return True
+
+    def _require(self, caller: Caller) -> None:
+        for scope in self.scopes:
+            caller.require(scope)
+        if not self.scopes:
+            caller.require_any()
 
     def security(self) -> list[dict[str, list[str]]]:
         """The requirement in the form of OpenAPI."""
-        return [{SECURITY_SCHEME: [self.scope] if self.scope else []}] if self.requires_key else [{}]
+        return [{SECURITY_SCHEME: [*self.scopes]}] if self.requires_key else [{}]
 
 
-def needs(scope: Scope) -> Access:
-    """Require a key with this scope: `guards=[needs("catalogue:write")]`."""
-    return Access(scope)
+def needs(*scopes: Scope) -> Access:
+    """Require a key with this scope, or all of these: `guards=[needs("catalogue:write")]`."""
+    return Access(*scopes)
 
 
 def any_key() -> Access:
     """Require any valid key, except one for monitoring alone."""
-    return Access(None)
+    return Access()
 
 
 def open_to_all() -> Access:
     """Require no key."""
-    return Access(None, requires_key=False)
+    return Access(requires_key=False)
 
 
 def caller_of(request: Request) -> Caller:

@@ -13,7 +13,9 @@ from app.operations.pruning import PrunedKind
 @click.option("--json", "as_json", is_flag=True, help="Print the numbers as one line of JSON.")
 @asynchronous
 async def prune(*, as_json: bool) -> int:
-    """Remove runs (RESERVA_RUNS_KEPT_DAYS) and stored answers (RESERVA_ANSWERS_DAYS) that are too old.
+    """Remove what is too old.
+
+    Those are runs (RESERVA_RUNS_KEPT_DAYS), stored answers (RESERVA_ANSWERS_DAYS) and events (RESERVA_EVENTS_DAYS).
 
     The worker does so once a day. Reservations are never removed; of one whose stored answer is removed nothing else
     changes, and its Idempotency-Key can be used anew. Ctrl-C ends it after any batch; what is left is removed next

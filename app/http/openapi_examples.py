@@ -353,6 +353,19 @@ _FOUND = {
 }
 _NOTE = {"at": "2035-06-04T10:05:00.000Z", "by": "Lena", "note": "Mia was called; she comes an hour later."}
 _NOTED: dict[str, object] = {"id": _FINDING, "notes": [_NOTE]}
+_EVENT_FINDING = {
+    name: _FOUND[name]
+    for name in ("id", "version", "resource", "from", "to", "peak", "capacity", "state", "firstSeen", "lastSeen")
+}
+_PLACED = {
+    "id": _EVENT,
+    "type": "reservation.created",
+    "at": _MADE,
+    "by": "h4kq8vzn",
+    "version": 1,
+    "resource": "ada",
+    "reservation": _BOOKED,
+}
 _GROUPED = {"id": _GROUP, "reservations": [_BOOKED | {"group": _GROUP}], "version": 1}
 
 _PROBLEM_MEMBERS: Mapping[ProblemName, dict[str, Any]] = {
@@ -435,6 +448,9 @@ ANSWERS: Mapping[str, object] = {
     "MoveProposal": _PROPOSED,
     "FindingTransitionResult": {"id": _FINDING, "status": 200, "finding": _FOUND},
     "FindingTransitionResults": {"items": [{"id": _FINDING, "status": 200, "finding": _FOUND}]},
+    "Event": _PLACED,
+    "EventPage": {"items": [_PLACED], "next": _EVENT},
+    "EventFinding": _EVENT_FINDING,
     "Health": {"status": "ok"},
     "Readiness": {"ready": True, "mode": "strict", "checks": _CHECKS},
     "ReadinessChecks": _CHECKS,

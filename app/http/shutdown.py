@@ -5,7 +5,7 @@ are answered as usual, with `Connection: close`, so that the next one opens a co
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 SHUTDOWN = "closing"
@@ -24,14 +24,23 @@ class Shutdown:
         self.is_announced = False
         self._draining = False
         self._bodies: set[asyncio.Timeout] = set()
+        self._hearers: list[Callable[[], object]] = []
+
+    def on_announce(self, hear: Callable[[], object]) -> None:
+        """Call something once the end is announced: what waits for news is to wait no longer."""
+        self._hearers.append(hear)
 
     def announce(self) -> None:
         """Announce the end: every response closes its connection from now on."""
-        self.is_announced = True
+        if not self.is_announced:
+            self.is_announced = True
+            for hear in self._hearers:
+                hear()
 
     def drain(self) -> None:
         """Shorten the time of the bodies that are being read."""
-        self.is_announced = self._draining = True
+        self.announce()
+        self._draining = True
         latest = asyncio.get_running_loop().time() + LAST_BODY_SECONDS
         for body in self._bodies:
             body.reschedule(min(latest, body.when() or latest))

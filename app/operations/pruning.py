@@ -7,9 +7,10 @@ from typing import Literal, TypeAlias, get_args
 from app.booking import prune_answers
 from app.settings import Settings
 from app.storage.client import Store
+from app.storage.event_log import EventLog
 from app.storage.runs import RunStore
 
-PrunedKind: TypeAlias = Literal["runs", "answers"]
+PrunedKind: TypeAlias = Literal["runs", "answers", "events"]
 PRUNED_KINDS: tuple[PrunedKind, ...] = get_args(PrunedKind)
 
 OnPruned: TypeAlias = Callable[[PrunedKind, int], None]
@@ -17,13 +18,14 @@ OnPruned: TypeAlias = Callable[[PrunedKind, int], None]
 
 
 async def prune(store: Store, settings: Settings, on_pruned: OnPruned | None = None) -> dict[PrunedKind, int]:
-    """Remove old runs and stored answers, a batch at a time; how many of each kind.
+    """Remove old runs, stored answers and events, a batch at a time; how many of each kind.
 
     Reservations are never removed, nor are holds that have expired and findings that are resolved.
     """
     batches: dict[PrunedKind, AsyncIterator[int]] = {
         "runs": _prune_runs(store, settings.runs_kept_days),
         "answers": prune_answers(store, settings.answers_days),
+        "events": _prune_events(store, settings.events_days),
     }
     removed: Counter[PrunedKind] = Counter(dict.fromkeys(PRUNED_KINDS, 0))
     for kind, counts in batches.items():
@@ -36,4 +38,9 @@ async def prune(store: Store, settings: Settings, on_pruned: OnPruned | None = N
 
 async def _prune_runs(store: Store, days: int) -> AsyncIterator[int]:
     while removed := await RunStore(store).prune(days):
+        yield removed
+
+
+async def _prune_events(store: Store, days: int) -> AsyncIterator[int]:
+    while removed := await EventLog(store).prune(days):
         yield removed

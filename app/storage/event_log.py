@@ -5,8 +5,10 @@ by then, so they see all of it, and events without a gap are all that there are.
 the events that were removed because of their age.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import takewhile
 from typing import NamedTuple
 
 from motor.motor_asyncio import AsyncIOMotorCollection
@@ -19,6 +21,12 @@ from app.storage.event_placing import EVENTS
 
 RELAY = "events"
 """The name of the lease of the relay."""
+
+BATCH = 100
+"""Events that the database hands out at once; a reader may need no more."""
+
+PRUNE_BATCH = 1_000
+"""Events that are removed at once."""
 
 MAJORITY_READ = ReadConcern("majority")
 """What only the primary has may be undone by a failover, and a reader would have seen what never was."""
@@ -51,7 +59,7 @@ class EventLog:
         found = lease or {}
         return Bounds(found.get("floor", 0), found.get("place", 0))
 
-    async def read(self, after: int, until: int, most: int) -> AsyncIterator[Event]:
+    async def read(self, after: int, until: int, most: int) -> AsyncGenerator[Event]:
         """Up to `most` events after a place, none after `until`, which must not be after the last place.
 
         Raises:
@@ -60,13 +68,37 @@ class EventLog:
         """
         where = {"_id": {"$gt": after, "$lte": until}}
         place = after
-        async for row in self._collection(EVENTS).find(where, sort=[("_id", 1)], limit=most):
-            place += 1
-            if row["_id"] != place:
-                raise EventsGone
-            yield Event.model_validate(row)
+        rows = self._collection(EVENTS).find(where, sort=[("_id", 1)], limit=most, batch_size=BATCH)
+        try:
+            async for row in rows:
+                place += 1
+                if row["_id"] != place:
+                    raise EventsGone
+                yield Event.model_validate(row)
+        finally:
+            await rows.close()
         if place < min(until, after + most):
             raise EventsGone
+
+    async def prune(self, days: int) -> int:
+        """Remove the first events if they are so many days old, up to the first that is not; how many. 0 days: none.
+
+        The floor is raised before they go, so that no reader looks for what is being removed.
+
+        Raises:
+            pymongo.errors.PyMongoError: the database does not answer.
+        """
+        if not days:
+            return 0
+        before = self.store.clock.now() - timedelta(days=days)
+        events = self._collection(EVENTS)
+        first = await events.find({}, {"at": 1}, sort=[("_id", 1)], limit=PRUNE_BATCH).to_list(None)
+        old = [*takewhile(lambda event: event["at"] < before, first)]
+        if not old:
+            return 0
+        raised = {"$max": {"floor": old[-1]["_id"]}}
+        await self.store.database[Lease.Settings.name].update_one({"_id": RELAY}, raised)
+        return (await events.delete_many({"_id": {"$lte": old[-1]["_id"]}})).deleted_count
 
     def _collection(self, name: str) -> "AsyncIOMotorCollection[BsonDocument]":
         return self.store.database.get_collection(name, read_concern=MAJORITY_READ)

@@ -28,8 +28,8 @@ from app.storage.values import row_key
 EVENTS: str = Event.Settings.name
 _LEASES: str = Lease.Settings.name
 
-STATE_BYTES_MAX = 2**20
-"""A larger state is left out: pages of events would be too large, and the event itself might be."""
+STATE_BYTES_MAX = 2**18
+"""A larger state, which only another program can have written, is left out: pages of events would be too large."""
 
 _HIDDEN = frozenset({"idempotencyKey", "idempotency", "importKey", "formerCustomers"})
 _RESERVATION_FIELDS = sorted({field.alias or name for name, field in Reservation.model_fields.items()} - _HIDDEN)

@@ -34,6 +34,7 @@ ORDER = (
     *("createReconciliation", "listReconciliations", "getReconciliation"),
     *("listFindings", "getFinding", "assignFinding", "acknowledgeFinding", "acceptFinding", "reopenFinding"),
     *("transitionFindings", "resolveFinding"),
+    *("listEvents", "streamEvents"),
     *("exportCustomer", "eraseCustomer"),
     *("createKey", "listKeys", "getKey", "updateKey", "rotateKey", "revokeKey"),
     *("createWebhook", "listWebhooks", "getWebhook", "updateWebhook", "rotateWebhook", "replayWebhook", "testWebhook"),

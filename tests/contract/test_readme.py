@@ -175,7 +175,7 @@ def scope_of(handler: HTTPRouteHandler) -> str:
     """What a route asks for, in the words of the page."""
     access = access_of(handler)
     assert access is not None
-    return (access.scope or "any key") if access.requires_key else "none"
+    return (" and ".join(access.scopes) or "any key") if access.requires_key else "none"
 
 
 def test_problems() -> None:

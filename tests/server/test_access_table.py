@@ -22,9 +22,9 @@ def allowed_by(access: Access, scope: str) -> str:
     """What the declared guard says to a key with one scope."""
     if not access.requires_key or scope == "admin":
         return "yes"
-    if access.scope is None:
+    if not access.scopes:
         return "no" if scope == METRICS_SCOPE else "yes"
-    return "yes" if scope == access.scope else "no"
+    return "yes" if (scope,) == access.scopes else "no"
 
 
 @pytest.mark.servers("transactions", "fast", once=True)

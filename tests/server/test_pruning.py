@@ -11,13 +11,15 @@ from app.booking import BookingService, Replay
 from app.booking.session_driver import SessionDriver
 from app.operations.pruning import prune
 from app.settings import Settings
-from app.storage import keyed_reservations
+from app.storage import event_log, keyed_reservations
 from app.storage.client import Store
 from app.storage.documents import Reservation
+from app.storage.event_log import EventLog, EventsGone
 from app.storage.steps import Step
 from tests.support.api_client import ApiClient, booking_body, created, problem
 from tests.support.commands import run_reserva
 from tests.support.http_client import serving
+from tests.support.relaying import add_events, event_document, place_all
 from tests.support.step_driver import add_resource, booking_of, keyed_booking_of
 from tests.support.times import DAY, HOUR, NINE
 
@@ -52,12 +54,12 @@ async def test_an_answer_is_kept_for_its_time_and_no_longer(store: Store, monkey
         before = await rows(store)
 
         pass_time(store, monkeypatch, 29 * DAY)
-        assert await prune(store, Settings()) == {"runs": 0, "answers": 0}
+        assert await prune(store, Settings()) == {"runs": 0, "answers": 0, "events": 0}
         assert created(await api.book(key="k0")) == first[0]
         pass_time(store, monkeypatch, 2 * DAY)
-        assert await prune(store, Settings(answers_days=0)) == {"runs": 0, "answers": 0}
-        assert await prune(store, Settings()) == {"runs": 0, "answers": 4}
-        assert await prune(store, Settings()) == {"runs": 0, "answers": 0}
+        assert await prune(store, Settings(answers_days=0)) == {"runs": 0, "answers": 0, "events": 0}
+        assert await prune(store, Settings()) == {"runs": 0, "answers": 4, "events": 0}
+        assert await prune(store, Settings()) == {"runs": 0, "answers": 0, "events": 0}
 
         stored = {"idempotency", "idempotencyKey"}
         assert await rows(store) == [{name: row[name] for name in row if name not in stored} for row in before]
@@ -72,7 +74,7 @@ async def test_keys_of_other_programs_stay(store: Store, monkeypatch: pytest.Mon
     before = await rows(store)
     pass_time(store, monkeypatch, 31 * DAY)
 
-    assert await prune(store, Settings()) == {"runs": 0, "answers": 0}
+    assert await prune(store, Settings()) == {"runs": 0, "answers": 0, "events": 0}
     assert await rows(store) == before
 
 
@@ -81,9 +83,9 @@ async def test_answers_of_the_first_version_are_kept_from_now_on(store: Store, m
     answer = {"_id": "old", "requestHash": "h", "status": 201, "headers": {}, "body": '{"reservations": []}'}
     await store.database["answers"].insert_one(answer)
 
-    assert await prune(store, Settings()) == {"runs": 0, "answers": 0}
+    assert await prune(store, Settings()) == {"runs": 0, "answers": 0, "events": 0}
     pass_time(store, monkeypatch, 31 * DAY)
-    assert await prune(store, Settings()) == {"runs": 0, "answers": 1}
+    assert await prune(store, Settings()) == {"runs": 0, "answers": 1, "events": 0}
 
 
 def at_step(monkeypatch: pytest.MonkeyPatch, number: int, action: Callable[[], Any]) -> list[str]:
@@ -146,7 +148,7 @@ async def test_a_batch_that_is_interrupted_is_gone_on_with(store: Store, monkeyp
 
     with pytest.raises(KeyError):
         await prune(store, Settings(), interrupt)
-    assert await prune(store, Settings()) == {"runs": 0, "answers": 2}
+    assert await prune(store, Settings()) == {"runs": 0, "answers": 2, "events": 0}
 
 
 @pytest.mark.servers("fast")
@@ -164,3 +166,34 @@ async def test_the_command(store: Store, database_url: str) -> None:
     assert spoken.stdout == "runs      0\nanswers   1\n"
     assert as_json.stdout == '{"runs":0,"answers":0}\n'
     assert [row["_id"] async for row in store.database["answers"].find()] == ["new"]
+
+
+async def test_old_events(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Events are kept for their time; whoever reads from the beginning starts behind those that were removed."""
+    now = store.clock.now()
+    await add_events(store, *(event_document(each, 1, at=now - each * DAY) for each in range(40, 0, -1)))
+    await place_all(store)
+    monkeypatch.setattr(event_log, "PRUNE_BATCH", 3)
+    log = EventLog(store)
+
+    assert await prune(store, Settings(events_days=0)) == {"runs": 0, "answers": 0, "events": 0}
+    assert await prune(store, Settings()) == {"runs": 0, "answers": 0, "events": 11}
+
+    assert await log.bounds() == (11, 40)
+    assert [event.subject async for event in log.read(11, 40, 100)] == [*range(29, 0, -1)]
+    with pytest.raises(EventsGone):
+        [event async for event in log.read(10, 40, 100)]
+
+
+async def test_events_that_go_while_they_are_read(store: Store) -> None:
+    """A reader that has looked at the floor before events were removed is told that they are gone, and gets no gap."""
+    now = store.clock.now()
+    await add_events(store, *(event_document(each, 1, at=now - each * DAY) for each in range(40, 0, -1)))
+    await place_all(store)
+    log = EventLog(store)
+    floor, last = await log.bounds()
+
+    await prune(store, Settings())
+
+    with pytest.raises(EventsGone):
+        [event async for event in log.read(floor, last, 100)]

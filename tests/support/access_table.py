@@ -35,7 +35,7 @@ A test asks again and compares, so that it fails for a route or a scope that is 
 - Without a key, or with one that is unknown, was revoked or has expired, every route that needs a key is 401.
 - HEAD is answered like GET, and OPTIONS to everybody.
 
-A key may have several scopes, and may then do what one of them allows.
+A key may have several scopes, and may then do what one of them allows. A route that needs two is `no` for either alone.
 `customer` is a key with `reservations:read` and `reservations:write` that is bound to a customer.
 What belongs to other customers is 422 where a body names it.
 
@@ -214,4 +214,4 @@ def needed(access: Access | None) -> str:
         return "undeclared"
     if not access.requires_key:
         return "no key"
-    return f"`{access.scope}`" if access.scope else "any key"
+    return " and ".join(f"`{scope}`" for scope in access.scopes) or "any key"

@@ -42,13 +42,21 @@ class DescribedOperation(NamedTuple):
                 query[name] = example
             elif example is not None:
                 headers[name] = example
+        # A stream does not end; HEAD is answered as GET would be, but for that.
+        method = "HEAD" if "text/event-stream" in self._answer_types else self.method.upper()
         content = self.about.get("requestBody", {}).get("content", {})
         for media_type, media in content.items():
             for name, example in media["examples"].items():
                 typed = headers | {"Content-Type": media_type}
-                yield Sample(name, self.method.upper(), path, query, typed, example["value"])
+                yield Sample(name, method, path, query, typed, example["value"])
         if not content:
-            yield Sample("", self.method.upper(), path, query, headers, None)
+            yield Sample("", method, path, query, headers, None)
+
+    @property
+    def _answer_types(self) -> Mapping[str, Any]:
+        """The media types of the answer."""
+        types: Mapping[str, Any] = self.about["responses"].get("200", {}).get("content", {})
+        return types
 
 
 def operations_by_id(description: Description) -> dict[str, DescribedOperation]:
