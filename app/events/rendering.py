@@ -8,15 +8,13 @@ import msgspec
 from bson import ObjectId
 
 from app.domain.instants import render
+from app.events.event_ids import event_id
 from app.events.schemas import EventFinding
 from app.reservations.rendering import shown
 from app.storage.bson_types import Row
 from app.storage.documents import Event
 from app.storage.stored_reservations import lenient_reservation
 from app.storage.values import shown_text
-
-PLACE_DIGITS = 16
-"""Ids of events have leading zeros, so that they sort as texts and as numbers."""
 
 _FINDING_FIELDS = [field.alias or name for name, field in EventFinding.model_fields.items()]
 
@@ -33,7 +31,7 @@ class ShownEvent:
 
     def to_stream(self) -> bytes:
         """The event as server-sent events have it."""
-        return b"id: %b\nevent: %b\ndata: %b\n\n" % (shown_place(self.place), self.type.encode(), self.json)
+        return b"id: %b\nevent: %b\ndata: %b\n\n" % (event_id(self.place).encode(), self.type.encode(), self.json)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,18 +44,13 @@ class ShownEvents:
     def to_json(self) -> bytes:
         """The bytes that go out."""
         items = b",".join(each.json for each in self.items)
-        return b'{"items":[%b],"next":"%b"}' % (items, shown_place(self.place))
-
-
-def shown_place(place: int) -> bytes:
-    """A place as the id of its event, and as a cursor."""
-    return b"%0*d" % (PLACE_DIGITS, place)
+        return b'{"items":[%b],"next":"%b"}' % (items, event_id(self.place).encode())
 
 
 def shown_event(event: Event) -> ShownEvent:
     """An event of the log."""
     fields: dict[str, object] = {
-        "id": shown_place(event.id).decode(),
+        "id": event_id(event.id),
         "type": event.type,
         "at": render(event.at),
         "by": event.by,

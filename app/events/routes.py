@@ -9,8 +9,9 @@ from litestar.params import HeaderParameter, QueryParameter
 from app.access.routes import needs
 from app.domain.ids import ResourceId
 from app.errors import Problem
+from app.events.filters import EventFilters
 from app.events.schemas import EventPage
-from app.events.service import EventFilters, Feed
+from app.events.service import Feed
 from app.http.event_stream import EVENT_STREAM, EventStream
 from app.http.json_response import JsonResponse
 from app.http.openapi import problems
@@ -128,7 +129,7 @@ def _filters(types: list[EventType] | None, resources: list[ResourceId] | None) 
     """
     if len(types or ()) + len(resources or ()) > VALUES_MAX:
         raise Problem("invalid", f"All filters together take at most {VALUES_MAX} values.")
-    return EventFilters(frozenset(types or ()), frozenset(resources or ()))
+    return EventFilters.of(types, resources)
 
 
 router = Router("/v1", route_handlers=[EventRoutes])

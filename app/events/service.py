@@ -9,7 +9,6 @@ import re
 import time
 from collections.abc import AsyncGenerator, Callable, Coroutine
 from contextlib import aclosing
-from dataclasses import dataclass
 from typing import TypeAlias
 
 import pymongo
@@ -17,8 +16,10 @@ from pymongo.errors import PyMongoError
 
 from app.deadline import current, detached
 from app.errors import Problem, invalid_parameter
+from app.events.event_ids import event_id
+from app.events.filters import EventFilters
 from app.events.hub import ANSWER_SECONDS, YIELD_EVERY, Hub
-from app.events.rendering import ShownEvent, ShownEvents, shown_event, shown_place
+from app.events.rendering import ShownEvent, ShownEvents, shown_event
 from app.storage.event_log import EventLog, EventsGone
 from app.telemetry import request_record
 from app.wakeups import Wakeups
@@ -48,20 +49,6 @@ IsAdmitted: TypeAlias = Callable[[], Coroutine[object, object, bool]]
 """Whether a reader may still read."""
 
 _PLACE = re.compile(r"[0-9]{1,30}")
-
-
-@dataclass(frozen=True, slots=True)
-class EventFilters:
-    """Which events a reader wants; none of a kind: all."""
-
-    types: frozenset[str] = frozenset()
-    resources: frozenset[str] = frozenset()
-
-    def take(self, event: ShownEvent) -> bool:
-        """Whether an event is wanted; one of a move by either of its resources."""
-        if self.types and event.type not in self.types:
-            return False
-        return not self.resources or not self.resources.isdisjoint({event.resource, event.former_resource})
 
 
 class Feed:
@@ -135,7 +122,7 @@ class Feed:
                     yield b"".join(event.to_stream() for event in page.items)
                 elif now - said >= KEEP_ALIVE_SECONDS:
                     said = now
-                    yield b":\nid: %b\n\n" % shown_place(page.place)  # a client goes on from there, without an event
+                    yield f":\nid: {event_id(page.place)}\n\n".encode()  # a client goes on from there, without an event
                 elif page.place == place:
                     await self._hub.wait_beyond(place, min(KEY_SECONDS, said + KEEP_ALIVE_SECONDS - now))
                 place = page.place

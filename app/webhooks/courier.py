@@ -10,6 +10,8 @@ from datetime import timedelta
 import structlog
 
 from app.domain.instants import render
+from app.events.event_ids import event_id
+from app.events.filters import EventFilters
 from app.outgoing.pauses import pause_after
 from app.storage.client import Store
 from app.storage.documents import Event, Webhook
@@ -17,8 +19,7 @@ from app.storage.event_log import Bounds, EventLog, EventsGone
 from app.storage.webhooks import WebhookStore
 from app.webhooks.attempts import Attempt, Sender
 from app.webhooks.changes import change_by_worker
-from app.webhooks.event_ids import event_id
-from app.webhooks.payload import message_of, wants
+from app.webhooks.payload import message_of
 
 GIVEN_UP_AFTER = timedelta(days=3)
 """After so long a row of failures a webhook is paused."""
@@ -73,8 +74,9 @@ class Courier:
     async def _deliver_some(self, webhook: Webhook, last: int, may_send: Callable[[], bool]) -> Webhook | None:
         """Deliver some events, or pass over them; the webhook as it is then, None if somebody else set its cursor."""
         passed, current = webhook.cursor, webhook
+        wanted = EventFilters.of(webhook.types, webhook.resources)
         async for event in self._log.read(webhook.cursor, last, EVENTS_READ):
-            if wants(webhook.types, webhook.resources, event):
+            if wanted.take(event):
                 if not may_send():
                     break
                 after = await self._deliver_one(current, event)

@@ -5,12 +5,12 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field
 
+from app.events.event_ids import event_id
 from app.http.bounds import Bounded
 from app.http.models import Answer, Body, Instant, NeverNull, ResourceReference, ShownHistory
 from app.outgoing.urls import URL_CHARACTERS_MAX, url_fault
 from app.storage.documents import Webhook, WebhookDelivery
 from app.storage.outbox import EVENT_TYPES, EventType
-from app.webhooks.event_ids import event_id
 
 OVERLAP_MINUTES_MAX = 10_080
 """A week."""

@@ -12,6 +12,7 @@ from bson import ObjectId
 from app.deadline import current, within
 from app.domain.instants import render
 from app.errors import Problem, invalid_field, not_found
+from app.events.event_ids import place_of
 from app.http.etags import IfMatch, stale
 from app.outgoing.network import Network
 from app.outgoing.receiver import Message
@@ -26,7 +27,6 @@ from app.storage.event_log import EventLog
 from app.storage.webhooks import WebhookStore
 from app.webhooks.attempts import TEST_TYPE, Attempt, Sender
 from app.webhooks.changes import change_by
-from app.webhooks.event_ids import place_of
 from app.webhooks.schemas import NewWebhook, WebhookPatch
 from app.webhooks.secret_box import SecretBox, new_secret
 

@@ -10,6 +10,7 @@ from bson import ObjectId
 
 from app.access.service import Keys
 from app.events import service
+from app.events.filters import EventFilters
 from app.events.hub import Hub
 from app.http.shutdown import SHUTDOWN
 from app.main import create_app
@@ -219,7 +220,7 @@ async def test_three_hundred_wait(mock_store: Store) -> None:
     events = EventLog(mock_store)
     feed = service.Feed(events, Wakeups(None, mock_store.database.name))
     await place_numbered(mock_store, 1)
-    wait = [feed.page("1", service.EventFilters(), 50, 30) for _ in range(300)]
+    wait = [feed.page("1", EventFilters(), 50, 30) for _ in range(300)]
     readers = [asyncio.create_task(each) for each in wait]
     hub: Hub = feed._hub
     while hub._waiting < 300:  # noqa: ASYNC110  # nobody tells how many wait

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
+from app.events.event_ids import event_id
 from app.settings import Settings
 from app.storage.documents import WebhookDelivery
 from app.storage.event_log import RELAY
 from app.storage.webhooks import WebhookStore
 from app.webhooks import service
-from app.webhooks.event_ids import event_id
 from app.webhooks.secret_box import SecretBox, SecretUnreadable
 from tests.support.api_client import ApiClient, created, ok, problem
 

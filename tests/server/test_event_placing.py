@@ -1,11 +1,14 @@
 """Events get their places one after the other, each once, those of one subject in the order of its versions."""
 
+import json
 from itertools import count
 from typing import Any
 
 import pytest
 from bson import Code, Decimal128, Int64, ObjectId
 
+from app.events.event_ids import event_id
+from app.events.rendering import shown_event
 from app.storage.client import Store
 from app.storage.documents import Event
 from app.storage.event_log import RELAY, EventLog
@@ -106,7 +109,9 @@ async def test_odd_documents(store: Store) -> None:
 
     await place_all(store, most=2)
 
-    assert len(await _events(store)) == len(ODD) + 1
+    events = await _events(store)
+    assert [json.loads(shown_event(event).json)["id"] for event in events] == [event_id(event.id) for event in events]
+    assert len(events) == len(ODD) + 1
     assert await store.database["outbox"].count_documents({}) == 0
 
 

@@ -164,7 +164,7 @@ async def test_the_command(store: Store, database_url: str) -> None:
 
     assert spoken.returncode == as_json.returncode == 0
     assert spoken.stdout == "runs      0\nanswers   1\nevents    0\n"
-    assert as_json.stdout == '{"runs":0,"answers":0}\n'
+    assert as_json.stdout == '{"runs":0,"answers":0,"events":0}\n'
     assert [row["_id"] async for row in store.database["answers"].find()] == ["new"]
 
 

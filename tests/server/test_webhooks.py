@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import pytest
 from standardwebhooks.webhooks import Webhook as Verifier
 
+from app.events.event_ids import event_id
 from app.storage.client import Store
-from app.webhooks.event_ids import event_id
 from tests.support import alert_receiver as theirs
 from tests.support.alert_receiver import alert_receiver
 from tests.support.webhooks import add_webhook, dispatching, log_events, reached

@@ -7,6 +7,7 @@ from typing import Any
 
 from bson import ObjectId
 
+from app.events.event_ids import event_id
 from app.http.models import read_body
 from app.settings import Settings
 from app.storage.client import Store
@@ -15,7 +16,6 @@ from app.storage.event_log import RELAY, EventLog
 from app.storage.webhooks import WebhookStore
 from app.wakeups import Wakeups
 from app.webhooks.dispatcher import Dispatcher
-from app.webhooks.event_ids import event_id
 from app.webhooks.schemas import NewWebhook
 from app.webhooks.service import Webhooks
 from tests.support.times import NINE
