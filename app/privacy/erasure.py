@@ -59,7 +59,7 @@ async def carry_out(
     """
     began, until = store.clock.now(), None if seconds is None else time.monotonic() + seconds
     async for reservations in erase_texts(store, sweep.customer, sweep.by):
-        await erase_notes(store, reservations)
+        await erase_notes(store, reservations, sweep.by)
         if on_batch is not None:
             on_batch(len(reservations))
         if until is not None and time.monotonic() >= until:
@@ -77,6 +77,7 @@ async def carry_out_pending(store: Store) -> int:
     done = 0
     for sweep in await ErasedCustomers(store).pending():
         try:
+            await ErasedCustomers(store).announce(sweep)
             await carry_out(store, sweep)
         except (Problem, VersionConflict) as busy:
             log.warning("the erasure of a customer goes on later", customer=sweep.customer, reason=str(busy))

@@ -16,6 +16,7 @@ from app.reservations.rendering import shown
 from app.storage.bson_types import Row
 from app.storage.client import Store
 from app.storage.documents import Customer
+from app.storage.erased_texts import is_note_of_person
 from app.storage.finding_rows import FindingRow
 from app.storage.findings import FindingStore
 from app.storage.stored_reservations import lenient_reservation
@@ -66,5 +67,5 @@ async def _noted_findings(store: Store, rows: Sequence[Row]) -> list[FindingRow]
 
 
 def _notes(row: FindingRow) -> list[dict[str, Any]]:
-    noted: Iterable[dict[str, Any]] = (each for each in row["history"] if "note" in each and each["by"] != ACTOR_WORKER)
+    noted: Iterable[dict[str, Any]] = (each for each in row["history"] if is_note_of_person(each, ACTOR_WORKER))
     return [{"at": render(each["at"]), "by": each["by"], "note": each["note"]} for each in noted]

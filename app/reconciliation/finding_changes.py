@@ -44,7 +44,7 @@ class Change:
     version: int | None
     fields: Mapping[str, object]
     unset: tuple[str, ...]
-    entry: BsonDocument | None
+    entry: BsonDocument
     opened: bool = False
     reservation_count: int = 0
 

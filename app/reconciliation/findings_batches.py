@@ -3,17 +3,19 @@
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import attrgetter
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 from bson import ObjectId
 
 from app.reconciliation.finding_changes import Change
 from app.reconciliation.finding_history import bounded
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.documents import Finding, Run
 from app.storage.errors import VersionConflict
-from app.storage.finding_rows import FindingRow
-from app.storage.findings import FindingStore, FindingUpdate
+from app.storage.finding_rows import FindingRow, stored_fields
+from app.storage.finding_updates import FindingUpdate
+from app.storage.findings import FindingStore
 from app.storage.leases import Grant, LeaseStore
 from app.storage.transactions import Session
 
@@ -53,14 +55,17 @@ class BatchWriter:
         before = await findings.rows([change.id for change in batch if change.version is not None])
         inserted = [change for change in batch if change.version is None]
         changed = [change for change in batch if change.version is not None]
-        new = [_new_row(change) for change in inserted]
+        new = [stored_fields(_new_fields(change)) for change in inserted]
         updates = [_update_of(change, before) for change in changed]
 
         async def write(session: Session) -> None:
             await findings.insert_many(new, session)
             if session is None:  # without a transaction these stay, whatever becomes of the others
                 self._add_opened(inserted, before)
-            await findings.change_many(updates, session)
+            made = await findings.change_many(updates, session)
+            await findings.add_events_of(new, made, session)
+            if len(made) < len(updates):
+                raise VersionConflict
 
         await LeaseStore(self.store).under(self.lease, write)
         self._add_opened(batch if self.store.mode == "strict" else changed, before)
@@ -90,8 +95,8 @@ def _batches(changes: Sequence[Change]) -> Iterator[list[Change]]:
         yield batch
 
 
-def _new_row(change: Change) -> dict[str, object]:
-    return {**change.fields, "history": [] if change.entry is None else [change.entry]}
+def _new_fields(change: Change) -> dict[str, object]:
+    return {**change.fields, "history": [change.entry]}
 
 
 def _update_of(change: Change, before: dict[ObjectId, FindingRow]) -> FindingUpdate:
@@ -103,15 +108,13 @@ def _update_of(change: Change, before: dict[ObjectId, FindingRow]) -> FindingUpd
     row = before.get(change.id)
     if row is None or row["version"] != change.version:
         raise VersionConflict
-    fields = change.fields
-    if change.entry is not None:
-        fields = {**fields, "history": bounded([*row["history"], change.entry])}
-    return FindingUpdate(change.id, row["version"], fields, change.unset)
+    history = {"history": bounded([*row["history"], change.entry])}
+    return FindingUpdate(cast("BsonDocument", row), {**change.fields, **history}, change.unset)
 
 
 def _finding_after(change: Change, before: dict[ObjectId, FindingRow]) -> Finding:
     """A finding as it is once its change is written."""
-    row = before.get(change.id)
-    if row is None:
-        return FindingUpdate(change.id, 0, _new_row(change)).applied_to({})
-    return _update_of(change, before).applied_to(row)
+    if change.version is not None:
+        return _update_of(change, before).after
+    finding: Finding = Finding.model_validate(stored_fields(_new_fields(change)))
+    return finding

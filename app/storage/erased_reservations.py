@@ -16,7 +16,7 @@ from app.storage.client import Store
 from app.storage.concerns import MAJORITY
 from app.storage.erased_texts import TEXT_FIELDS
 from app.storage.errors import VersionConflict
-from app.storage.outbox import OUTBOX
+from app.storage.outbox import add_events
 from app.storage.reservation_filters import customer_condition
 from app.storage.reservations import RESERVATIONS
 from app.storage.transactions import Session, is_transient, transaction
@@ -82,8 +82,7 @@ class ErasedReservations:
     async def _clear_one(self, update: TextErasure) -> bool:
         if not (await self._rows.update_one(update.filter, update.change)).matched_count:
             return False
-        if update.event is not None:
-            await self.store.database[OUTBOX].insert_one(update.event)
+        await add_events(self.store, _events_of([update]), None)
         return True
 
     async def _clear_all(self, updates: Sequence[TextErasure], session: Session) -> None:
@@ -91,10 +90,12 @@ class ErasedReservations:
         rows = self.store.database[RESERVATIONS]
         if (await rows.bulk_write(writes, ordered=False, session=session)).matched_count != len(updates):
             raise VersionConflict
-        events = [update.event for update in updates if update.event is not None]
-        if events:
-            await self.store.database[OUTBOX].insert_many(events, session=session)
+        await add_events(self.store, _events_of(updates), session)
 
     @property
     def _rows(self) -> "AsyncIOMotorCollection[BsonDocument]":
         return self.store.database.get_collection(RESERVATIONS, write_concern=MAJORITY)
+
+
+def _events_of(updates: Sequence[TextErasure]) -> list[BsonDocument]:
+    return [update.event for update in updates if update.event is not None]

@@ -91,10 +91,14 @@ def body_without_texts(body: str, is_theirs: IsTheirs) -> str | None:
 
 def history_without_notes(history: Sequence[Row], runs: str) -> list[Row] | None:
     """The history of a finding without people's notes; None where there are none. `runs` is who wrote the others."""
-    noted = [each for each in history if "note" in each and each.get("by") != runs]
-    if not noted:
+    if not any(is_note_of_person(each, runs) for each in history):
         return None
-    return [each if each.get("by") == runs else _without(each, "note") for each in history]
+    return [_without(each, "note") if is_note_of_person(each, runs) else each for each in history]
+
+
+def is_note_of_person(line: Row, runs: str) -> bool:
+    """Whether a line in the history of a finding has a note that is neither of a run nor of an erasure."""
+    return line.get("note", ERASED) != ERASED and line.get("by") != runs
 
 
 def _stored_body(row: Row) -> str | None:

@@ -16,12 +16,14 @@ from pymongo import UpdateOne
 
 from app.domain.finding_identity import State
 from app.domain.ids import ResourceId
-from app.storage.bson_types import Filter, Row, UpdateDocument
+from app.storage.bson_types import BsonDocument, Filter
 from app.storage.client import Store
 from app.storage.documents import Finding
 from app.storage.errors import VersionConflict
-from app.storage.finding_rows import FindingRow, stored_fields, stored_names
-from app.storage.transactions import Session
+from app.storage.finding_rows import FindingRow
+from app.storage.finding_updates import FindingUpdate, event_of_finding
+from app.storage.outbox import add_events
+from app.storage.transactions import Session, write_together
 from app.storage.values import shown_text
 
 UNRESOLVED: tuple[State, ...] = ("open", "acknowledged", "accepted")
@@ -31,40 +33,7 @@ UNALERTED: Mapping[str, object] = {"state": "open", "toldAt": None}
 
 _FINDINGS = Finding.Settings.name
 _WITHOUT_HISTORY = {"history": 0}
-_NOTED = {"version": 1, "history": 1}
-
-
-@dataclass(frozen=True, slots=True)
-class FindingUpdate:
-    """A change of a finding that is made only if it is still at the version that was read; the version grows by one.
-
-    `fields` and `unset` are named as the document names them.
-    """
-
-    id: ObjectId
-    version: int
-    fields: Mapping[str, object]
-    unset: Sequence[str] = ()
-
-    @property
-    def filter(self) -> Filter:
-        """The finding at that version."""
-        return {"_id": self.id, "version": self.version}
-
-    @property
-    def change(self) -> UpdateDocument:
-        """The update."""
-        change: UpdateDocument = {"$set": stored_fields(self.fields), "$inc": {"version": 1}}
-        return change | ({"$unset": dict.fromkeys(stored_names(self.unset), "")} if self.unset else {})
-
-    def applied_to(self, row: Row) -> Finding:
-        """The finding after this change of its stored row."""
-        unset = stored_names(self.unset)
-        untouched = {name: value for name, value in row.items() if name not in unset}
-        finding: Finding = Finding.model_validate(
-            untouched | stored_fields(self.fields) | {"version": self.version + 1}
-        )
-        return finding
+_NOTED = {"version": 1, "history": 1, "state": 1, "resource": 1}
 
 
 class Opening(BaseModel):
@@ -97,14 +66,19 @@ class FindingStore:
         return await self.store.of(Finding).find_one({"resource": resource}, projection_model=FindingAge) is not None
 
     async def change_one(self, update: FindingUpdate) -> None:
-        """Change one finding.
+        """Change one finding, and leave the event of that.
 
         Raises:
-            VersionConflict: it is not at that version any more.
+            VersionConflict: it is not at that version any more, or others write it all the time.
         """
-        result = await self.store.database[_FINDINGS].update_one(update.filter, update.change)
-        if not result.matched_count:
-            raise VersionConflict
+
+        async def write(session: Session) -> None:
+            findings = self.store.database[_FINDINGS]
+            if not (await findings.update_one(update.filter, update.change, session=session)).matched_count:
+                raise VersionConflict
+            await add_events(self.store, [update.event], session)
+
+        await write_together(self.store, write)
 
     # What a run reads and writes.
 
@@ -141,29 +115,34 @@ class FindingStore:
         rows = self.store.database[_FINDINGS].find({"_id": {"$in": [*ids]}})
         return {row["_id"]: cast("FindingRow", row) async for row in rows}
 
-    async def insert_many(self, rows: Sequence[Mapping[str, object]], session: Session) -> None:
-        """Insert findings, with fields named as the document names them."""
+    async def insert_many(self, rows: Sequence[BsonDocument], session: Session) -> None:
+        """Insert findings as they are stored. Their events are left by `add_events_of`."""
         if rows:
-            await self.store.database[_FINDINGS].insert_many([stored_fields(row) for row in rows], session=session)
+            await self.store.database[_FINDINGS].insert_many(rows, session=session)
 
-    async def change_many(self, updates: Sequence[FindingUpdate], session: Session) -> None:
-        """Change findings in one bulk write.
+    async def change_many(self, updates: Sequence[FindingUpdate], session: Session) -> Sequence[FindingUpdate]:
+        """Change findings, in a transaction by one bulk write; those updates that were made.
+
+        Without a transaction the others may be left out: their findings are not at their versions any more.
 
         Raises:
-            VersionConflict: one of them is not at its version any more; the others are changed, unless the session's
-                transaction is aborted.
+            VersionConflict: that is so in a transaction, which is to be aborted.
         """
-        if not updates:
-            return
         findings = self.store.database[_FINDINGS]
-        if self.store.capabilities.native:
-            operations = [UpdateOne(each.filter, each.change) for each in updates]
-            matched = (await findings.bulk_write(operations, session=session)).matched_count
-        else:  # mongomock's bulk writes are older than today's driver
+        if session is None:
             results = [await findings.update_one(each.filter, each.change) for each in updates]
-            matched = sum(result.matched_count for result in results)
-        if matched != len(updates):
+            return [each for each, result in zip(updates, results, strict=True) if result.matched_count]
+        operations = [UpdateOne(each.filter, each.change) for each in updates]
+        if operations and (await findings.bulk_write(operations, session=session)).matched_count != len(operations):
             raise VersionConflict
+        return updates
+
+    async def add_events_of(
+        self, new: Sequence[BsonDocument], updates: Sequence[FindingUpdate], session: Session
+    ) -> None:
+        """Leave the events of new findings and of updates that were made, all with one statement."""
+        opened = [event_of_finding(row, row["version"], row["history"][0], before=None) for row in new]
+        await add_events(self.store, [*opened, *(update.event for update in updates)], session)
 
     async def mark_seen(self, ids: Sequence[Hashable], run: ObjectId, session: Session) -> None:
         """Write that a run has seen these findings as they were."""

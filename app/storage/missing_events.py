@@ -1,7 +1,7 @@
 """The events that a crash left out, where a change and its event are not one transaction.
 
 In optimistic mode a change is written first, and then its event. A process that dies between the two leaves a version
-without an event; the history of the reservation says what the event would have been.
+without an event; the history of the reservation or of the finding says what the event would have been.
 """
 
 from collections.abc import AsyncIterator, Sequence
@@ -11,10 +11,11 @@ from typing import Any, cast
 
 from bson import ObjectId
 
-from app.storage.bson_types import BsonDocument, Row
+from app.storage.bson_types import BsonDocument
 from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
-from app.storage.documents import Event, Watermark
+from app.storage.documents import Event, Finding, Watermark
+from app.storage.finding_updates import event_of_finding
 from app.storage.outbox import OUTBOX, event_of_change
 from app.storage.reservation_updates import HistoryLine
 from app.storage.reservations import RESERVATIONS
@@ -28,6 +29,7 @@ BATCH = 500
 
 _NAME = "events"
 _READ = dict.fromkeys(("resource", "version", "history"), 1)
+_FINDINGS: str = Finding.Settings.name
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,13 +47,21 @@ class MissingEvents:
         until = self.store.clock.ago(SETTLED_SECONDS)
         since = await self._reached() - timedelta(seconds=OVERLAP_SECONDS)
         added = 0
-        async for rows in self._changed(since, until):
-            events = [event for row in rows for event in _events_since(row, since)]
-            known = await self._known(events)
-            added += await insert_new(self.store, OUTBOX, [each for each in events if each["_id"] not in known])
+        for collection, events_since in ((RESERVATIONS, _events_since), (_FINDINGS, _finding_events_since)):
+            async for rows in self._changed(collection, since, until):
+                added += await self.write_those([event for row in rows for event in events_since(row, since)])
         reached = {"$set": {"reached": ObjectId.from_datetime(until)}}
         await self.store.database[Watermark.Settings.name].update_one({"_id": _NAME}, reached, upsert=True)
         return added
+
+    async def write_those(self, events: Sequence[BsonDocument]) -> int:
+        """Write those of these events that are neither in the outbox nor in the log; how many were.
+
+        Raises:
+            pymongo.errors.PyMongoError: the database does not answer.
+        """
+        known = await self._known(events)
+        return await insert_new(self.store, OUTBOX, [each for each in events if each["_id"] not in known])
 
     async def _reached(self) -> datetime:
         """Until when the last pass has looked; before the first one, a day ago."""
@@ -61,11 +71,11 @@ class MissingEvents:
         reached: datetime = found.reached.generation_time
         return reached
 
-    async def _changed(self, since: datetime, until: datetime) -> AsyncIterator[list[BsonDocument]]:
-        """The reservations that were changed in a span, in batches."""
+    async def _changed(self, collection: str, since: datetime, until: datetime) -> AsyncIterator[list[BsonDocument]]:
+        """The documents of a collection that were changed in a span, in batches."""
         where = {"updatedAt": {"$gte": since, "$lt": until}}
         batch: list[BsonDocument] = []
-        async for row in self.store.database[RESERVATIONS].find(where, _READ, batch_size=BATCH):
+        async for row in self.store.database[collection].find(where, _READ, batch_size=BATCH):
             batch.append(row)
             if len(batch) == BATCH:
                 yield batch
@@ -82,7 +92,7 @@ class MissingEvents:
         return known | {row["key"] async for row in placed}
 
 
-def _events_since(row: Row, since: datetime) -> list[BsonDocument]:
+def _events_since(row: BsonDocument, since: datetime) -> list[BsonDocument]:
     """The events of the versions that Reserva has made of a reservation since an instant, by its history."""
     version, history = count(row.get("version")), row.get("history")
     if version is None or not isinstance(history, list) or not isinstance(row["_id"], ObjectId):
@@ -92,6 +102,17 @@ def _events_since(row: Row, since: datetime) -> list[BsonDocument]:
         event_of_change({**row, "version": version - number - 1}, cast("HistoryLine", line))
         for number, line in lines
         if number < version and _is_ours(line) and line["at"] >= since
+    ]
+
+
+def _finding_events_since(row: BsonDocument, since: datetime) -> list[BsonDocument]:
+    """The events of the versions of a finding since an instant, each of which has a line in its history."""
+    version, history = row["version"], row["history"]
+    states = [None, *(line["to"] for line in history)]
+    return [
+        event_of_finding(row, version - number, history[-1 - number], before=states[-2 - number])
+        for number in range(min(version, len(history)))
+        if history[-1 - number]["at"] >= since
     ]
 
 

@@ -10,11 +10,13 @@ from typing import Literal, TypeAlias, get_args
 
 from app.domain.lifecycle import is_final
 from app.storage.bson_types import BsonDocument, Row
+from app.storage.bulk_inserts import insert_new
 from app.storage.client import Store
 from app.storage.documents import OutboxEvent, Reservation
 from app.storage.reservation_updates import HistoryLine
 from app.storage.steps import Step, insert
 from app.storage.stored_reservations import known_status
+from app.storage.transactions import Session
 from app.storage.values import count, identity, label, shown_text
 
 OUTBOX: str = OutboxEvent.Settings.name
@@ -123,6 +125,18 @@ _CLOSINGS: Mapping[str, EventType] = {
 
 def _text(value: object) -> str | None:
     return None if value is None else identity(value) or shown_text(value)
+
+
+async def add_events(store: Store, events: Sequence[BsonDocument], session: Session) -> None:
+    """Leave events in the transaction of their changes; without one after them, except those that are left already.
+
+    Raises:
+        pymongo.errors.PyMongoError: the database failed.
+    """
+    if session is None:
+        await insert_new(store, OUTBOX, events)
+    elif events:
+        await store.database[OUTBOX].insert_many(events, session=session)
 
 
 async def is_outbox_empty(store: Store) -> bool:

@@ -20,7 +20,8 @@ from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.documents import Finding
 from app.storage.errors import VersionConflict
-from app.storage.findings import FindingStore, FindingUpdate
+from app.storage.finding_updates import FindingUpdate
+from app.storage.findings import FindingStore
 from app.storage.stored_findings import new_acceptance
 from app.storage.values import label, object_id
 
@@ -175,10 +176,10 @@ async def _write(store: Store, finding: Finding, request: FindingTransition) -> 
     before = finding.to_mongo()
     entry = _history_entry(finding, request, now, fields.get("state", finding.state))
     fields |= {"updated_at": now, "history": bounded([*before["history"], entry])}
-    update = FindingUpdate(finding.id, finding.version, fields, unset)
+    update = FindingUpdate(before, fields, unset)
     sending()
     await FindingStore(store).change_one(update)
-    return update.applied_to(before)
+    return update.after
 
 
 def _changes(finding: Finding, request: FindingTransition, now: datetime) -> tuple[BsonDocument, Sequence[str]]:
