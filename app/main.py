@@ -115,7 +115,12 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             availability = Availability(opened, reader, work)
             holds = HoldLimits(opened, of_a_customer=settings.max_holds, of_a_key=settings.max_anonymous_holds)
             reservations = Reservations(opened, booking, availability, holds=holds, on_write=followups)
-            scrape = Scrape(opened, metrics, Sampler(metrics, lambda: len(booking.committer.waiting), pool), queue)
+            scrape = Scrape(
+                opened,
+                metrics,
+                Sampler(metrics, lambda: len(booking.committer.waiting), pool, lambda: feed.streams),
+                queue,
+            )
             stack.callback(scrape.stop)
             uses = KeyUses(opened)
             stack.push_async_callback(uses.close)

@@ -326,7 +326,13 @@ _INVOLVED = {
     "createdAt": _MADE,
     "by": "import",
 }
-_CHECKS = {"database": "ok", "indexes": "ok", "redis": "ok", "lastReconciliation": "2026-03-08T09:00:04.210Z"}
+_CHECKS = {
+    "database": "ok",
+    "indexes": "ok",
+    "redis": "ok",
+    "relay": "ok",
+    "lastReconciliation": "2026-03-08T09:00:04.210Z",
+}
 _PROPOSED = {
     "reservation": _OTHER,
     "resource": "grace",

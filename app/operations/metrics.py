@@ -7,10 +7,11 @@ from importlib.metadata import version
 from typing import get_args
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
-from prometheus_client.core import GaugeMetricFamily, InfoMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from app.access.key_uses import keys_about_to_expire
+from app.events.figures import EventFigures, read_event_figures
 from app.job_queue import Queue
 from app.reconciliation.metrics import AlertFigures, Figures, KindFigures, QueueFigures, read_figures
 from app.storage.capabilities import StoreMode
@@ -50,10 +51,13 @@ class Scrape:
             Problem: `overloaded` where too many scrapes wait.
         """
         self._sampler.sample()
-        figures, expiring, redis = await asyncio.gather(
-            read_figures(self._store), keys_about_to_expire(self._store), self._queue.is_answering()
+        figures, events, expiring, redis = await asyncio.gather(
+            read_figures(self._store),
+            read_event_figures(self._store),
+            keys_about_to_expire(self._store),
+            self._queue.is_answering(),
         )
-        return await self._work.run(self._render, figures, len(expiring), redis)
+        return await self._work.run(self._render, figures, events, len(expiring), redis)
 
     def start(self) -> None:
         """Sample from now on."""
@@ -64,7 +68,7 @@ class Scrape:
         self._sampler.stop()
         self._work.close()
 
-    def _render(self, figures: Figures, expiring: int, redis: bool | None) -> bytes:  # noqa: FBT001  # three facts of one scrape, by position
+    def _render(self, figures: Figures, events: EventFigures, expiring: int, redis: bool | None) -> bytes:  # noqa: FBT001  # four facts of one scrape, by position
         registry, gauges = CollectorRegistry(), _Gauges()
         registry.register(gauges)
         _process(self._store.mode, redis, gauges)
@@ -72,6 +76,7 @@ class Scrape:
         _runs(figures.runs, gauges)
         _queue(figures.queue, gauges)
         _alerts(figures.alerts, gauges)
+        _events(events, gauges)
         gauges.add("reserva_keys_expiring", "Keys in use that expire within 14 days.", expiring)
         return generate_latest(registry_of_all(self._metrics.registry)) + generate_latest(registry)
 
@@ -96,6 +101,10 @@ class _Gauges:
         family = GaugeMetricFamily(name, words, labels=labels)
         self._families.append(family)
         return family
+
+    def counted(self, name: str, words: str, value: float) -> None:
+        """Add a count that is stored in the database."""
+        self._families.append(CounterMetricFamily(name, words, value))
 
     def collect(self) -> Iterable[Metric]:
         return self._families
@@ -153,3 +162,10 @@ def _alerts(alerts: AlertFigures, gauges: _Gauges) -> None:
     if alerts.succeeded is not None:
         words = "When the alert URL last accepted a message, in seconds since 1970."
         gauges.add("reserva_alert_success_seconds", words, alerts.succeeded.timestamp())
+
+
+def _events(events: EventFigures, gauges: _Gauges) -> None:
+    gauges.add("reserva_events_waiting", "Events that wait for their place in the log.", events.waiting)
+    gauges.add("reserva_events_waiting_seconds", "For how long the oldest of them waits.", events.oldest_seconds)
+    gauges.add("reserva_events_kept", "Events that can be read.", events.kept)
+    gauges.counted("reserva_events_placed", "Events that have got their place.", events.placed)

@@ -31,6 +31,9 @@ class ReadinessChecks(Answer):
     """Whether the indexes are as they must be; `unknown`: they were not asked for."""
     redis: Literal["ok", "degraded", "unset"]
     """`degraded` if Redis does not answer: bookings work, and jobs wait in the database. `unset`: there is none."""
+    relay: Literal["ok", "degraded", "unknown"]
+    """`degraded` if events have waited for their place for more than ten seconds: bookings work, and followers see
+    nothing new. `unknown`: the database was not asked."""
     last_reconciliation: Instant | None = None
     """When the last reconciliation that succeeded ended, if one did and the database was asked."""
 
@@ -44,7 +47,7 @@ class ReadinessAnswer(Answer):
     """How bookings are made: `strict` by transactions, `optimistic` without them."""
     reason: Annotated[str | None, Field(description="Why not; only if it is not ready.")] = None
     checks: ReadinessChecks
-    """How what the process uses fares. Redis does not count for `ready`."""
+    """How what the process uses fares. Redis and the relay do not count for `ready`."""
 
 
 @get("/healthz", guards=[open_to_all()], responses=problems(key=False), operation_id="getHealth", tags=["Operations"])
@@ -70,7 +73,7 @@ async def ready(operations: NamedDependency[Operations]) -> Response[ReadinessAn
     """Get whether requests can be served.
 
     The database answers and has its indexes; 503 with the same body and a `reason` if not, or when the process is
-    about to end. Redis that is away is `degraded` and no reason: bookings do without it.
+    about to end. Redis that is away is `degraded` and no reason: bookings do without it. So is a relay that is late.
     """
     state = await operations.readiness()
     checks = ReadinessChecks.model_validate(state)

@@ -10,6 +10,7 @@ import pymongo
 import structlog
 from pymongo.errors import PyMongoError
 
+from app.events.figures import read_event_figures
 from app.http.shutdown import Shutdown
 from app.job_queue import Queue
 from app.migration.migrate import verify
@@ -21,7 +22,9 @@ from app.storage.runs import KINDS, RunStore
 
 VERIFY_SECONDS = 3.0
 RUN_SECONDS = 1.0
-"""How long the last reconciliation is looked up."""
+"""How long the last reconciliation is looked up, and the events that wait."""
+EVENTS_READ_MAX = 100
+"""Waiting events among which the oldest is looked for."""
 
 ENDING = "This process has been asked to end."
 SILENT = "The database does not answer."
@@ -30,6 +33,9 @@ UNPREPARED = "The database is not prepared for this process; its log says what i
 
 State: TypeAlias = Literal["ok", "failed", "unknown"]
 RedisState: TypeAlias = Literal["ok", "degraded", "unset"]
+RelayState: TypeAlias = Literal["ok", "degraded", "unknown"]
+
+RELAY_UNKNOWN: RelayState = "unknown"
 
 _STATES: Mapping[str | None, tuple[State, State]] = {
     None: ("ok", "ok"),
@@ -53,6 +59,7 @@ class Readiness:
         database: Whether the database answers.
         indexes: Whether its indexes are as declared.
         redis: Whether Redis answers. Bookings do without it, so that it does not count for readiness.
+        relay: Whether events get their places; `unknown`: the database was not asked. It does not count either.
         last_reconciliation: When the last reconciliation that succeeded ended, if that is known.
     """
 
@@ -61,6 +68,7 @@ class Readiness:
     database: State
     indexes: State
     redis: RedisState
+    relay: RelayState
     last_reconciliation: datetime | None
 
     @property
@@ -100,9 +108,11 @@ class Operations:
     async def _check(self) -> Readiness:
         (reason, detail), redis = await asyncio.gather(self._obstacle(), self._redis())
         database, indexes = _STATES[reason]
-        last = await self._last_reconciliation() if database == "ok" else None
+        last, relay = None, RELAY_UNKNOWN
+        if database == "ok":
+            last, relay = await self._last_reconciliation(), await self._relay()
         self._log_changes(reason, detail, redis)
-        return Readiness(self._store.mode, reason, database, indexes, redis, last)
+        return Readiness(self._store.mode, reason, database, indexes, redis, relay, last)
 
     async def _obstacle(self) -> tuple[str | None, str]:
         """Why the process is not ready: the sentence for clients, or None, and the detail for the log."""
@@ -124,6 +134,14 @@ class Operations:
     async def _redis(self) -> RedisState:
         answers = await self._queue.is_answering()
         return "unset" if answers is None else "ok" if answers else "degraded"
+
+    async def _relay(self) -> RelayState:
+        try:
+            with pymongo.timeout(RUN_SECONDS):
+                figures = await read_event_figures(self._store, EVENTS_READ_MAX)
+        except PyMongoError:
+            return RELAY_UNKNOWN
+        return "degraded" if figures.is_late else "ok"
 
     async def _last_reconciliation(self) -> datetime | None:
         try:

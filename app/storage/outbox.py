@@ -6,6 +6,7 @@ order of its versions, no two events have the same id, and who writes an event a
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Literal, TypeAlias, get_args
 
 from app.domain.lifecycle import is_final
@@ -18,6 +19,9 @@ from app.storage.steps import Step, insert
 from app.storage.stored_reservations import known_status
 from app.storage.transactions import Session
 from app.storage.values import count, identity, label, shown_text
+
+WAITING_READ_MAX = 10_000
+"""Waiting events that are counted; more of them are as late."""
 
 OUTBOX: str = OutboxEvent.Settings.name
 
@@ -146,3 +150,13 @@ async def is_outbox_empty(store: Store) -> bool:
         pymongo.errors.PyMongoError: the database does not answer.
     """
     return await store.database[OUTBOX].find_one({}, {"_id": 1}) is None
+
+
+async def read_waiting(store: Store, most: int) -> list[datetime]:
+    """When the first `most` events happened that wait for their place.
+
+    Raises:
+        pymongo.errors.PyMongoError: the database does not answer.
+    """
+    rows = store.lenient(OUTBOX).find({}, {"at": 1}, sort=[("_id", 1)], limit=most)
+    return [row["at"] async for row in rows if isinstance(row.get("at"), datetime)]

@@ -110,7 +110,7 @@ class BookingMetrics:
 
 
 class ProcessMetrics:
-    """The event loop, and the connections to MongoDB."""
+    """The event loop, the connections to MongoDB, and the streams of events."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.loop_lag_seconds = Histogram(
@@ -125,6 +125,9 @@ class ProcessMetrics:
             ["state"],
             multiprocess_mode="livesum",
             registry=registry,
+        )
+        self.event_streams = Gauge(
+            "reserva_event_streams", "Open streams of events.", multiprocess_mode="livesum", registry=registry
         )
         self.checkouts_waiting = Gauge(
             "reserva_mongodb_checkouts_waiting",

@@ -17,10 +17,14 @@ class Sampler:
         metrics: The metrics of the process.
         waiting: How many intents wait for a batch.
         pool: Counts the connections to MongoDB.
+        streams: How many streams of events are open.
     """
 
-    def __init__(self, metrics: Metrics, waiting: Callable[[], int], pool: PoolListener) -> None:
+    def __init__(
+        self, metrics: Metrics, waiting: Callable[[], int], pool: PoolListener, streams: Callable[[], int] = lambda: 0
+    ) -> None:
         self._metrics = metrics
+        self._streams = streams
         self._waiting = waiting
         self._pool = pool
         self._failures = 0
@@ -42,6 +46,7 @@ class Sampler:
         """Set the gauges to what is so now."""
         self._metrics.booking.waiting.set(self._waiting())
         process, pool = self._metrics.process, self._pool
+        process.event_streams.set(self._streams())
         process.connections.labels("used").set(pool.used)
         process.connections.labels("idle").set(pool.open - pool.used)
         process.checkouts_waiting.set(pool.waiting)

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from app import cron
 from app.cluster.worker_heartbeat import workers
+from app.events.figures import read_event_figures
 from app.migration.report import examples, number
 from app.operations.doctor.observation import Observation, ok, problem, warning
 from app.operations.doctor.subject import JOBS_READ_MAX, LATE_SECONDS, Subject
@@ -51,6 +52,19 @@ async def check_queue(subject: Subject) -> AsyncIterator[Observation]:
             f"{least}{number(len(late), 'job')} in Redis should have begun {LATE_SECONDS} s ago ({examples(late)})."
         )
         yield problem(detail, "See whether a worker runs with this REDIS_URL, and its log.")
+
+
+async def check_events(subject: Subject) -> AsyncIterator[Observation]:
+    """Whether events get their places in the log."""
+    figures = await read_event_figures(subject.store)
+    if figures.is_late:
+        yield problem(
+            f"{number(figures.waiting, 'event')} waiting for a place in the log, the oldest for "
+            f"{figures.oldest_seconds:,.0f} s: followers see nothing new.",
+            "See whether a worker runs, and its log for `events are not placed`.",
+        )
+    else:
+        yield ok(f"{number(figures.waiting, 'event')} waiting; {number(figures.kept, 'event')} kept.")
 
 
 async def check_reconciliation(subject: Subject) -> AsyncIterator[Observation]:

@@ -9,7 +9,13 @@ from pydantic import ValidationError
 from pymongo.errors import OperationFailure, PyMongoError
 
 from app.operations.doctor.administration import check_keys, check_settings
-from app.operations.doctor.background import check_alerts, check_queue, check_reconciliation, check_workers
+from app.operations.doctor.background import (
+    check_alerts,
+    check_events,
+    check_queue,
+    check_reconciliation,
+    check_workers,
+)
 from app.operations.doctor.observation import Check, Observation, problem, warning
 from app.operations.doctor.preparation import (
     check_guards,
@@ -38,6 +44,7 @@ CHECKS: dict[str, Check] = {
     "limits": check_limits,
     "workers": check_workers,
     "queue": check_queue,
+    "events": check_events,
     "reconciliation": check_reconciliation,
     "alerts": check_alerts,
     "keys": check_keys,
