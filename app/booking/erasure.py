@@ -1,8 +1,8 @@
-"""Clearing the texts of a customer from reservations, and from the answers that are stored under Idempotency-Keys.
+"""Clearing the texts of a customer from reservations, from the answers under Idempotency-Keys, and from events.
 
 It adds no load, so like a closure it needs no guard: each reservation is changed by a compare-and-set on its version,
 with its event in the same transaction. A cleared reservation has a new version and a line in its history; its time,
-status and ids stay. A stored answer is repeated without the texts from then on.
+status and ids stay. A stored answer is repeated, and an event shown, without the texts from then on.
 """
 
 from collections.abc import AsyncIterator, Collection, Sequence
@@ -13,6 +13,7 @@ from app.booking.outcomes import overloaded
 from app.storage.answers import AnswerStore
 from app.storage.bson_types import Row
 from app.storage.client import Store
+from app.storage.erased_events import ErasedEvents
 from app.storage.erased_reservations import ErasedReservations, TextErasure
 from app.storage.erased_texts import ERASED, body_without_texts, erasure_filter, line_of_erasure, reservation_erasure
 from app.storage.outbox import event_of_change
@@ -38,7 +39,7 @@ async def erase_texts(store: Store, customer: str, by: str) -> AsyncIterator[lis
 
 
 async def erase_texts_of(store: Store, ids: Sequence[object], customer: str, by: str) -> None:
-    """Clear the texts of a customer from these reservations, and from the answers about them.
+    """Clear the texts of a customer from these reservations, and from the answers and the events about them.
 
     Raises:
         Problem: `overloaded` where others change the same reservations all the time.
@@ -52,6 +53,7 @@ async def erase_texts_of(store: Store, ids: Sequence[object], customer: str, by:
         if updates and not await reservations.clear_texts(updates):
             continue
         if await _erase_answers(store, ids, customer, theirs):
+            await ErasedEvents(store).clear_texts(ids, customer, theirs)
             return
     raise overloaded("Others are changing the reservations of this customer; the rest is erased later.")
 

@@ -43,9 +43,10 @@ class CustomerData(Controller):
 
         Clears its name, e-mail, telephone and all other fields of its own; the notes, metadata, references and reasons
         of its reservations; these texts in the answers that are stored under Idempotency-Keys, which are repeated
-        without them from then on; and what people noted on findings of these reservations. Times, statuses and ids
-        stay. Nothing can be booked for it any more. The answer is 202, and the customer is `erasing`, where the worker
-        has to go on; repeating it is harmless.
+        without them from then on, and in events; and what people noted on findings of these reservations. Times,
+        statuses and ids stay. Followers of events and webhooks are told by `customer.erased`. Nothing can be booked for
+        it any more. The answer is 202, and the customer is `erasing`, where the worker has to go on; repeating it is
+        harmless.
         """
         customer = await erasure.erase(customer_id, caller_of(request).prefix)
         answer = CustomerAnswer.model_validate(customer)

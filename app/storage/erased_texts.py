@@ -1,4 +1,4 @@
-"""The texts about people in stored reservations, answers and findings, and the same documents without them.
+"""The texts about people in stored reservations, answers, events and findings, and the same documents without them.
 
 Ids, times, states and numbers stay. What a new field of a reservation says about people is added to `TEXT_FIELDS`.
 """
@@ -66,6 +66,32 @@ def line_of_erasure(update: UpdateDocument) -> HistoryLine | None:
         return None
     line: HistoryLine = update["$set"]["history"][-1]
     return line
+
+
+def state_erasure(state: Row, customer: str, *, is_theirs: bool) -> UpdateDocument | None:
+    """The update that clears the texts of a customer from the `state` of an event; None where there are none.
+
+    It removes single fields, so that it may follow any other of its kind.
+
+    Args:
+        state: The reservation as it was, with its texts, customer and history.
+        customer: The id of the customer.
+        is_theirs: Whether the reservation is the customer's now; else only those states are that name the customer, and
+            others lose the reasons from before it was handed over.
+    """
+    is_theirs = is_theirs or customer_of(state) == customer
+    unset = [name for name in TEXT_FIELDS if is_theirs and name in state]
+    stored = state.get("history", [])
+    if not isinstance(stored, list):
+        return {"$set": {"state.history": []}} | _unset_of_state(unset)
+    history = _without_reasons(stored, until_handed_over=not is_theirs) or stored
+    cleared = enumerate(zip(stored, history, strict=True))
+    unset += [f"history.{place}.reason" for place, (before, after) in cleared if before != after]
+    return _unset_of_state(unset) or None
+
+
+def _unset_of_state(names: Sequence[str]) -> UpdateDocument:
+    return {"$unset": {f"state.{name}": "" for name in names}} if names else {}
 
 
 def erasure_filter(row: Row) -> BsonDocument:

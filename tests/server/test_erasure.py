@@ -24,6 +24,7 @@ from tests.support.api_client import RESERVATIONS, ApiClient, booking_body, crea
 from tests.support.commands import run_reserva
 from tests.support.findings import insert_duplicate, only_finding, post_decision, reconcile
 from tests.support.http_client import serving
+from tests.support.relaying import place_all
 from tests.support.times import HOUR, NINE
 
 pytestmark = pytest.mark.servers("any")
@@ -68,6 +69,7 @@ async def plant(api: ApiClient) -> list[dict[str, Any]]:
         request: dict[str, Any] = {"method": "POST", "path": path, "json": body, "headers": {"Idempotency-Key": key}}
         answer = await api.request(**request)
         assert answer.status_code == status, answer.text
+        await place_all(api.store)
         repeatable.append(request)
         made: dict[str, Any] = answer.json()
         return made
@@ -97,6 +99,7 @@ async def plant(api: ApiClient) -> list[dict[str, Any]]:
     finding = await only_finding(api)
     for verb in ("acknowledge", "accept"):
         ok(await post_decision(api, finding, verb, note=next(text)))
+    await place_all(api.store)
     return repeatable
 
 
@@ -376,11 +379,12 @@ async def test_the_command(api: ApiClient, database_url: str, tmp_path: Path) ->
     file = tmp_path / "rows.jsonl"
     file.write_text(json.dumps(row | {"startTime": render(start), "endTime": render(start + HOUR)}))
     imported = await asyncio.to_thread(run_reserva, "import", str(file), MONGODB_URL=database_url)
+    await place_all(api.store)
     planted = await places_of_marks(api.store)
     done = await asyncio.to_thread(run_reserva, "erase", "ann", MONGODB_URL=database_url)
     unknown = await asyncio.to_thread(run_reserva, "erase", "nobody", MONGODB_URL=database_url)
 
-    assert (imported.returncode, len(planted)) == (0, 3), imported.stderr
+    assert (imported.returncode, len(planted)) == (0, 5), imported.stderr
     assert (done.returncode, done.stdout) == (0, "Erased ann. Reservations: 2.\n")
     assert MARK not in done.stderr
     assert await places_of_marks(api.store) == []
