@@ -80,6 +80,20 @@ class EventLog:
         if place < min(until, after + most):
             raise EventsGone
 
+    async def about(self, subject: object, until: int) -> AsyncGenerator[Event]:
+        """The events of one subject up to a place, which must not be after the last place; in their order.
+
+        Raises:
+            pymongo.errors.PyMongoError: the database does not answer.
+        """
+        where = {"subject": subject, "_id": {"$lte": until}}
+        rows = self._collection(EVENTS).find(where, sort=[("_id", 1)], batch_size=BATCH)
+        try:
+            async for row in rows:
+                yield Event.model_validate(row)
+        finally:
+            await rows.close()
+
     async def prune(self, days: int) -> int:
         """Remove the first events if they are so many days old, up to the first that is not; how many. 0 days: none.
 

@@ -7,6 +7,7 @@ import pytest
 from pymongo.errors import OperationFailure
 
 from app.booking import erase_texts_of
+from app.privacy import export
 from app.privacy.erasure import carry_out_pending, mark
 from app.storage import erased_customers, erased_events
 from app.storage.client import Store
@@ -208,3 +209,41 @@ async def test_notes_on_findings_are_in_no_event(api: ApiClient) -> None:
     rows = await api.store.database["events"].find({"type": {"$regex": "^finding"}}).to_list(None)
     assert [row["type"] for row in rows] == ["finding.opened", "finding.changed", "finding.changed"]
     assert [row.get("changed") for row in rows] == [None, ["state"], ["history"]]
+
+
+@pytest.mark.parametrize("part_bytes", [1, 2**16])
+async def test_an_export_has_the_events(api: ApiClient, monkeypatch: pytest.MonkeyPatch, part_bytes: int) -> None:
+    """Each reservation has its events as the feed shows them, up to the last place; what waits for one is left out."""
+    monkeypatch.setattr(export, "PART_BYTES", part_bytes)
+    changed = await api.booked(customer="ann", notes="window")
+    quiet = await api.booked(NINE - HOUR, customer="ann")
+    ok(await api.verb(await api.booked(customer="bob"), "cancel"))
+    await place_all(api.store)
+    ok(await api.change(changed, notes="door"))
+    ok(await api.verb(changed, "cancel", reason="ill"))
+    await place_all(api.store)
+    ok(await api.change(quiet, notes="late"))
+
+    exported = ok(await api.get("/v1/customers/ann/export"))["reservations"]
+
+    shown = [each for each in ok(await api.get("/v1/events"))["items"] if each["reservation"]["customer"] == "ann"]
+    assert [each["id"] for each in exported] == [changed["id"], quiet["id"]]
+    assert [len(each["events"]) for each in exported] == [3, 1]
+    assert sorted((event for each in exported for event in each["events"]), key=lambda event: event["id"]) == shown
+
+
+async def test_an_export_has_nothing_of_the_customer_before(api: ApiClient) -> None:
+    """The events of a reservation that was another customer's are there without that customer's texts."""
+    booked = await api.booked(customer="bob", notes=MARK)
+    anonymous = await api.booked(NINE - HOUR, notes="window")
+    await place_all(api.store)
+    for each in (booked, anonymous):
+        ok(await api.change(each, customer="ann", notes="hers"))
+    await place_all(api.store)
+
+    answer = await api.get("/v1/customers/ann/export")
+
+    assert MARK not in answer.text
+    theirs, before = ok(answer)["reservations"]
+    assert [each["reservation"].get("notes") for each in theirs["events"]] == [None, "hers"]
+    assert [each["reservation"].get("notes") for each in before["events"]] == ["window", "hers"]
