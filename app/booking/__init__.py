@@ -8,7 +8,6 @@ of a customer.
 """
 
 from app.booking.book import Book
-from app.booking.change import METADATA_KEYS_MAX
 from app.booking.edit import EditResource, Plan, PlanOutdated
 from app.booking.erasure import erase_texts, erase_texts_of
 from app.booking.expiry import complete_ended, expire_lapsed
@@ -30,7 +29,6 @@ __all__ = [
     "ATTENDANCE_STATUSES",
     "DEADLINE_SECONDS",
     "FOLLOWER_LAG_SECONDS",
-    "METADATA_KEYS_MAX",
     "AnyToken",
     "Book",
     "BookGroup",

@@ -11,6 +11,7 @@ from app.booking.existing import ExistingIntent, check_version
 from app.booking.intents import Lane, View, guard_lanes, rules_for
 from app.booking.outcomes import Accepted, Refused
 from app.booking.permission import check_cancellation_notice, check_service_change, check_service_given
+from app.domain import metadata
 from app.domain.ids import ServiceId
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lengths import LENGTH_MIN, end_of_same_length, length_fault
@@ -21,8 +22,6 @@ from app.storage.documents import Reservation
 from app.storage.occupancy import occupancy
 from app.storage.row_reader import is_long
 from app.storage.span import Span
-
-METADATA_KEYS_MAX = 20
 
 Patch: TypeAlias = Mapping[str, Any]
 """A merge patch of a reservation, by the stored names of its fields; None unsets a field."""
@@ -226,10 +225,10 @@ def _patched(stored: Reservation, patch: Patch) -> Reservation:
     row = stored.to_mongo()
     for name, value in patch.items():
         if name == "metadata" and value is not None:
-            merged = {key: item for key, item in (row.get(name, {}) | value).items() if item is not None}
-            if len(merged) > METADATA_KEYS_MAX:
+            merged = metadata.merged(row.get(name), value)
+            if len(merged) > metadata.KEYS_MAX:
                 raise invalid_field(
-                    "metadata", f"Metadata has at most {METADATA_KEYS_MAX} keys, with those that are there."
+                    "metadata", f"Metadata has at most {metadata.KEYS_MAX} keys, with those that are there."
                 )
             value = merged or None  # noqa: PLW2901  # empty metadata is unset
         if value is None:

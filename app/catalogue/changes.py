@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.catalogue.merge_patch import merging
+from app.catalogue.merge_patch import changed_fields, merging
 from app.catalogue.schemas import NewResource, ResourcePatch
 from app.domain.rules import ResourceRules
 from app.storage.bson_types import BsonDocument
@@ -28,7 +28,6 @@ class Wanted:
 def patched(patch: ResourcePatch) -> Wanted:
     """The change by a merge patch; the result is validated like the body of a POST."""
     merge: Callable[[Resource], Resource] = merging(NewResource, patch)
-    names = {name: info.alias or name for name, info in NewResource.model_fields.items() if name != "id"}
 
     def changes(row: BsonDocument, before: ResourceRules) -> Changes | None:
         del before
@@ -36,9 +35,8 @@ def patched(patch: ResourcePatch) -> Wanted:
         current = object_of(Resource, short)
         after = merge(current)
         changed = {
-            alias: getattr(after, name)
-            for name, alias in names.items()
-            if getattr(after, name) != getattr(current, name)
+            NewResource.model_fields[name].alias or name: getattr(after, name)
+            for name in changed_fields(NewResource, current, after)
         }
         return Changes(changed) if changed else None
 

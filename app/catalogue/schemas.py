@@ -1,9 +1,9 @@
 """Resources, services and customers on the wire."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from app.domain.ids import ServiceId
@@ -11,8 +11,10 @@ from app.domain.rules import Assignment
 from app.domain.zones import zone
 from app.errors import Fault
 from app.http.bounds import Bounded
+from app.http.metadata import Metadata, MetadataPatch
 from app.http.models import Answer, Body, CatalogueId, Instant, NeverNull, ShownHistory
 from app.http.validation_messages import from_faults
+from app.storage.values import plain_metadata
 
 LONGEST_MINUTES = 366 * 24 * 60
 """The longest reservation, and so the longest length in the catalogue."""
@@ -41,6 +43,7 @@ def _each_once(identities: list[str]) -> list[str]:
 
 NewId = Annotated[CatalogueId, AfterValidator(_new_id), Field(description="Made if left out.")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Description = Annotated[str, Field(max_length=2_000)]
 Zone = Annotated[str, AfterValidator(_zone), Field(description="An IANA time zone; UTC if left out.")]
 Capacity = Annotated[int, Field(ge=1, le=10_000, description="1 if left out.")]
 CapacityMode: TypeAlias = Literal["reservations", "guests"]
@@ -65,6 +68,9 @@ class ResourcePatch(Body):
 
     name: Annotated[Name | None, NeverNull()] = None
     """What people call it."""
+    description: Description | None = None
+    """More about it, for people."""
+    metadata: MetadataPatch = None
     timezone: Zone | None = None
     """An IANA time zone; UTC if left out."""
     capacity: Capacity | None = None
@@ -84,6 +90,7 @@ class NewResource(ResourcePatch):
     """Made if left out; never `any`, `.` or `..`."""
     name: Name
     """What people call it."""
+    metadata: Metadata | None = None
 
 
 _ASSIGNMENT = (
@@ -97,6 +104,9 @@ class ServicePatch(Body):
 
     name: Annotated[Name | None, NeverNull()] = None
     """What people call it."""
+    description: Description | None = None
+    """More about it, for people."""
+    metadata: MetadataPatch = None
     duration_type: Annotated[DurationType | None, NeverNull()] = None
     """`fixed`: of one length; `flexible`: of the length that is asked for; `full-day`: of whole local days."""
     duration_minutes: Length | None = None
@@ -148,6 +158,7 @@ class NewService(ServicePatch):
     """Made if left out; never `any`, `.` or `..`."""
     name: Name
     """What people call it."""
+    metadata: Metadata | None = None
     duration_type: DurationType
     """`fixed` needs `durationMinutes`, `flexible` needs `minMinutes` and `maxMinutes`; `full-day` takes `maxDays`."""
 
@@ -176,6 +187,9 @@ class CustomerPatch(Body):
 
     name: Annotated[Name | None, NeverNull()] = None
     """What people call them."""
+    description: Description | None = None
+    """More about them, for people."""
+    metadata: MetadataPatch = None
     email: Email | None = None
     """Their e-mail address."""
     phone: Phone | None = None
@@ -191,6 +205,10 @@ class NewCustomer(CustomerPatch):
     """Made if left out; never `any`, `.` or `..`."""
     name: Name
     """What people call them."""
+    metadata: Metadata | None = None
+
+
+ShownMetadata = Annotated[dict[str, Any] | None, BeforeValidator(plain_metadata)]
 
 
 class CatalogueAnswer(Answer):
@@ -200,6 +218,10 @@ class CatalogueAnswer(Answer):
     """Its id; it never changes."""
     name: str
     """What people call it."""
+    description: str | None = None
+    """More about it, for people."""
+    metadata: ShownMetadata = None
+    """Yours."""
     version: int
     """From 1, one more with each change; its `ETag`."""
     created_at: Instant

@@ -13,7 +13,7 @@ from bson import ObjectId
 from app.booking import DEADLINE_SECONDS, BookingService, EditResource, PlanOutdated, Stranded, overloaded
 from app.caller import Caller
 from app.catalogue.changes import Wanted, patched
-from app.catalogue.merge_patch import merging
+from app.catalogue.merge_patch import changed_fields, merging
 from app.catalogue.planning import Planner
 from app.catalogue.queries import read, read_row, read_some
 from app.catalogue.schemas import (
@@ -197,7 +197,7 @@ class Catalogue:
         current = await self.read(Service, identity)
         version = if_match.expected(current.version)
         apply = merging(NewService, patch)
-        if apply(current) == current:
+        if not changed_fields(NewService, current, apply(current)):
             return current
         edit = self._recorded(apply, caller)
         return await self._booking.edit_service(identity, edit, version=version, by=caller.prefix)
@@ -216,7 +216,7 @@ class Catalogue:
             if current.erased_at is not None:
                 raise Problem("forbidden-transition", "The customer was erased; add a new one instead.")
             version = if_match.expected(version_of(Customer, row))
-            if apply(current) == current:
+            if not changed_fields(NewCustomer, current, apply(current)):
                 return current
             after: Customer = self._dated(apply)(current).model_copy(update={"version": current.version + 1})
             if await self._stored.update_customer(after, current.version):
@@ -259,8 +259,7 @@ class Catalogue:
 
         def recorded(current: Service) -> Service:
             after = self._dated(apply)(current)
-            names = [name for name in NewService.model_fields if name != "id"]
-            changed = [name for name in names if getattr(after, name) != getattr(current, name)]
+            changed = changed_fields(NewService, current, after)
             history = with_change(current.history, after.updated_at, caller.prefix, _aliases(Service, changed))
             with_line: Service = after.model_copy(update={"history": history})
             return with_line

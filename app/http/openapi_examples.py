@@ -49,7 +49,13 @@ BODIES: Mapping[str, Mapping[str, Example]] = {
     "createResource": {
         "room": (
             "A room",
-            {"name": "Room 3", "timezone": "Europe/Berlin", "capacity": 1, "services": ["room-hire"]},
+            {
+                "name": "Room 3",
+                "description": "First floor, with a view of the garden",
+                "metadata": {"floor": 1, "stepFree": True},
+                "timezone": "Europe/Berlin",
+                "services": ["room-hire"],
+            },
         ),
         "class": (
             "A room for a class, counted by guests",

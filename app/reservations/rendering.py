@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import isfinite
 
 import msgspec
 from bson import ObjectId
@@ -12,7 +11,7 @@ from app.domain.instants import render, to_millis
 from app.domain.lifecycle import status_at
 from app.reservations.schemas import ReservationAnswer, ReservationHistoryEntry
 from app.storage.documents import HistoryEntry, Reservation
-from app.storage.values import shown_text
+from app.storage.values import plain_metadata, shown_text
 
 _FIELDS = [(name, field.alias or name) for name, field in ReservationAnswer.model_fields.items()]
 _HISTORY_FIELDS = [(name, field.alias or name) for name, field in ReservationHistoryEntry.model_fields.items()]
@@ -96,7 +95,7 @@ def shown(reservation: Reservation, now: datetime) -> ShownReservation:
             fields[alias] = value
     fields["status"] = status
     if "metadata" in fields:
-        fields["metadata"] = _plain_metadata(fields["metadata"])
+        fields["metadata"] = plain_metadata(fields["metadata"])
     fields["history"] = [_shown_entry(entry) for entry in stored["history"]]
     return ShownReservation(fields, status != stored["status"])
 
@@ -112,17 +111,6 @@ def _shown_entry(entry: HistoryEntry) -> dict[str, object]:
     return {
         alias: render(value) if isinstance(value, datetime) else value for alias, value in known if value is not None
     }
-
-
-def _plain_metadata(stored: object) -> object:
-    """Metadata with values as text for which JSON has no form."""
-    if not isinstance(stored, dict) or all(_is_plain(value) for value in stored.values()):
-        return stored
-    return {key: value if _is_plain(value) else shown_text(value) for key, value in stored.items()}
-
-
-def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
 
 
 def _plain(value: object) -> object:

@@ -2,51 +2,18 @@
 
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import Field
 from pydantic.alias_generators import to_camel
 
-from app.booking import METADATA_KEYS_MAX
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.lifecycle import Status
 from app.errors import invalid_field
-from app.http.bounds import Bounded
+from app.http.metadata import Metadata, MetadataPatch
 from app.http.models import Answer, Body, CatalogueId, Instant, NeverNull, ResourceReference, ServiceReference
 
-METADATA_KEY_LENGTH = 40
-METADATA_VALUE_LENGTH = 500
 SHORTEST_HOLD_SECONDS, LONGEST_HOLD_SECONDS = 10, 86_400
 
 
-def _metadata_key(key: str) -> str:
-    if not 1 <= len(key) <= METADATA_KEY_LENGTH:
-        raise ValueError(f"a key of metadata has 1 to {METADATA_KEY_LENGTH} characters")
-    if any(character in key for character in "$.\0"):
-        raise ValueError("a key of metadata contains no $, no dot and no NUL")
-    return key
-
-
-def _metadata_value(value: object) -> object:
-    """Check a value with one fault: a union of types would name a fault per type."""
-    if not isinstance(value, str | bool | int | float):
-        raise ValueError("a value of metadata is a text, a number, true or false")  # noqa: TRY004  # pydantic wants it
-    if isinstance(value, str) and len(value) > METADATA_VALUE_LENGTH:
-        raise ValueError(f"a text in metadata has at most {METADATA_VALUE_LENGTH} characters")
-    return value
-
-
-MetadataKey: TypeAlias = Annotated[str, AfterValidator(_metadata_key)]
-MetadataValue: TypeAlias = Annotated[
-    str | float | bool,
-    PlainValidator(_metadata_value),
-    WithJsonSchema(
-        {"anyOf": [{"type": "string", "maxLength": METADATA_VALUE_LENGTH}, {"type": "number"}, {"type": "boolean"}]}
-    ),
-]
-Metadata: TypeAlias = Annotated[
-    dict[MetadataKey, MetadataValue],
-    Bounded(METADATA_KEYS_MAX),
-    Field(description=f"Yours: up to {METADATA_KEYS_MAX} keys, texts, numbers, booleans."),
-]
 Guests: TypeAlias = Annotated[int, Field(ge=1, le=10_000)]
 Notes: TypeAlias = Annotated[str, Field(max_length=2_000)]
 HoldSeconds: TypeAlias = Annotated[
@@ -110,10 +77,7 @@ class ReservationPatch(Body):
     """How many people come; null: 1."""
     notes: Notes | None = None
     """For people."""
-    metadata: Annotated[
-        Annotated[dict[MetadataKey, MetadataValue | None], Bounded(2 * METADATA_KEYS_MAX)] | None,
-        Field(description="Merged by key; null removes a key. All keys may be removed and as many added."),
-    ] = None
+    metadata: MetadataPatch = None
 
     def to_patch(self) -> dict[str, Any]:
         """The patch with the names that the fields are stored under.

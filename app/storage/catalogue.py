@@ -27,7 +27,7 @@ Kind: TypeAlias = type[CatalogueObject]
 RESOURCES: str = Resource.Settings.name
 SERVICES: str = Service.Settings.name
 
-_OPTIONAL_OF_CUSTOMER = frozenset({"email", "phone", "externalId"})
+_OPTIONAL_OF_CUSTOMER = frozenset({"email", "phone", "externalId", "description", "metadata"})
 
 
 class _Identity(BaseModel):

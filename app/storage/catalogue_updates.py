@@ -19,7 +19,7 @@ from app.storage.bson_types import BsonDocument, Filter, Row, UpdateDocument
 from app.storage.capacities import former_capacities, stated_capacity
 from app.storage.documents import Service, read_changes, with_change
 from app.storage.row_reader import LeftOut
-from app.storage.stored_catalogue import HOURS_FIELDS
+from app.storage.stored_catalogue import DESCRIBING_FIELDS, HOURS_FIELDS
 from app.storage.stored_rules import resource_rules_of, time_off_of
 
 OPERATIONS_MAX = 50
@@ -62,7 +62,7 @@ class Changes:
     def rules(self, row: Row, before: ResourceRules) -> ResourceRules:
         """The rules after the edit. Only a change of the time zone, which moves local dates, parses times off again."""
         after = before
-        if self.fields.keys() - {"name"}:
+        if self.fields.keys() - DESCRIBING_FIELDS:
             zone_changes = "timezone" in self.fields
             long = {"timeOff": row["timeOff"]} if zone_changes and "timeOff" in row else {}
             after = resource_rules_of({**self.short_fields(row), **long}, self.schedule or before.schedule)

@@ -18,6 +18,9 @@ HOURS_FIELDS = frozenset({"schedule", "timeOff"})
 LONG_FIELDS = HOURS_FIELDS | {"history"}
 """These, and what neither rules nor the keys of customers need."""
 
+DESCRIBING_FIELDS = frozenset({"name", "description", "metadata"})
+"""What says something to people and to other programs, and decides nothing."""
+
 
 def collection_of(kind: type[CatalogueObject]) -> str:
     """The collection of a kind: `resources`, `services`, `customers`."""

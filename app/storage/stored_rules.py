@@ -19,12 +19,14 @@ from app.domain.zones import zone
 from app.errors import Problem, invalid_field
 from app.storage.bson_types import Row
 from app.storage.documents import Resource, Service
-from app.storage.stored_catalogue import LONG_FIELDS
+from app.storage.stored_catalogue import DESCRIBING_FIELDS, LONG_FIELDS
 from app.storage.values import excerpt, shown_text
 
 CAPACITY_MAX, DAYS_MAX = 2**31, 366 * 100
 MINUTES_MAX = DAYS_MAX * 24 * 60
 
+_UNJUDGED = LONG_FIELDS | (DESCRIBING_FIELDS - {"name"})
+"""What other programs store there is nothing to the rules; without a name an object is none of the catalogue's."""
 _MINUTES = [name for name in Service.model_fields if name.endswith("_minutes")]
 
 
@@ -35,7 +37,7 @@ def resource_rules_of(row: Mapping[str, Any], schedule: Schedule | None = None) 
         Problem: `invalid` where another program stored it so that it cannot be read.
     """
     with _readable("resource", row):
-        resource = Resource.model_validate({name: value for name, value in row.items() if name not in LONG_FIELDS})
+        resource = Resource.model_validate({name: value for name, value in row.items() if name not in _UNJUDGED})
         _bounded(capacity=(resource.capacity, CAPACITY_MAX))
         tz = zone(resource.timezone)
         if schedule is None:
@@ -92,7 +94,7 @@ def service_rules_of(row: Row) -> ServiceRules:
         Problem: `invalid` where another program stored it so that it cannot be read.
     """
     with _readable("service", row):
-        service = Service.model_validate({name: value for name, value in row.items() if name not in LONG_FIELDS})
+        service = Service.model_validate({name: value for name, value in row.items() if name not in _UNJUDGED})
         minutes = {name: value for name in _MINUTES if (value := getattr(service, name)) is not None}
         _bounded(**{name: (value, MINUTES_MAX) for name, value in minutes.items()})
         _bounded(max_days=(service.max_days, DAYS_MAX), horizon_days=(service.horizon_days, DAYS_MAX))

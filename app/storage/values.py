@@ -148,6 +148,17 @@ def shown_text(value: object) -> str:
     return _shortened(value if isinstance(value, str) else repr(value))
 
 
+def plain_metadata(stored: object) -> object:
+    """Metadata with values as text for which JSON has no form."""
+    if not isinstance(stored, dict) or all(_is_plain(value) for value in stored.values()):
+        return stored
+    return {key: value if _is_plain(value) else shown_text(value) for key, value in stored.items()}
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int) or (isinstance(value, float) and isfinite(value))
+
+
 def _shortened(text: str) -> str:
     return text if len(text) <= _TEXT_CHARACTERS_MAX else text[: _TEXT_CHARACTERS_MAX - 1] + "…"
 

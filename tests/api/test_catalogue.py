@@ -109,6 +109,17 @@ async def test_nothing_of_an_id_is_not_found(client: httpx.AsyncClient, kind: st
         problem(await edit(client, f"/v1/{kind}/{identity}", name="x"), "not-found")
 
 
+METADATA: list[tuple[str, Any]] = [
+    ("a.b", 1),
+    ("$a", 1),
+    ("", 1),
+    ("x" * 41, 1),
+    ("a", "x" * 501),
+    ("a", []),
+    ("a", {}),
+    ("a", 10**400),
+    ("a", "\0"),
+]
 BAD: list[tuple[str, dict[str, Any], str]] = [
     ("resources", {"name": ""}, "/name"),
     ("resources", {"name": "x" * 201}, "/name"),
@@ -139,7 +150,10 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("customers", {"email": "nobody"}, "/email"),
     ("customers", {"phone": ""}, "/phone"),
     ("customers", {"externalId": "x" * 201}, "/externalId"),
-    ("customers", {"metadata": {}}, "/metadata"),
+    *((kind, {"description": text}, "/description") for kind in KINDS for text in ("x" * 2_001, 7, "\0")),
+    *((kind, {"metadata": {key: value}}, f"/metadata/{key}") for kind in KINDS for key, value in METADATA),
+    *((kind, {"metadata": []}, "/metadata") for kind in KINDS),
+    *((kind, {"metadata": {f"k{number}": 1 for number in range(21)}}, "/metadata") for kind in KINDS),
 ]
 
 
@@ -243,6 +257,28 @@ async def test_what_a_customer_unsets_is_gone(client: httpx.AsyncClient, mock_st
     for fields in (body, stored):
         assert fields["phone"] == "1"
         assert not {"email", "externalId"} & fields.keys()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_descriptions_and_metadata_are_the_callers(client: httpx.AsyncClient, kind: str) -> None:
+    """They are shown as they were given, metadata merge by key, and what is unset is gone."""
+    given = {"description": "Ground floor, left.\n", "metadata": {"floor": 0, "quiet": True, "code": "é"}}
+    path = (await add(client, kind, **given)).headers["location"]
+    shown = (await client.get(path)).json()
+    assert {name: shown[name] for name in given} == given
+
+    merged = (await edit(client, path, metadata={"floor": None, "quiet": 1, "new": 0.5})).json()
+    assert merged["metadata"] == {"quiet": 1, "code": "é", "new": 0.5}
+    assert merged["metadata"]["quiet"] is not True
+    assert (merged["version"], merged["description"]) == (2, given["description"])
+    assert (await edit(client, path, metadata={"new": 0.5, "absent": None})).json()["version"] == 2
+    many = {f"k{number}": 1 for number in range(18)}
+    assert pointers(await edit(client, path, metadata=many)) == ["/metadata"]
+    assert len((await edit(client, path, metadata=many | {"new": None})).json()["metadata"]) == 20
+
+    bare = (await edit(client, path, description=None, metadata=dict.fromkeys([*many, "quiet", "code"]))).json()
+    assert not {"description", "metadata"} & bare.keys()
+    assert not {"description", "metadata"} & (await client.get(path)).json().keys()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -17,6 +17,8 @@ class CatalogueObject(StoredDocument):
 
     id: Name  # the catalogue's ids are the callers' strings
     name: str
+    description: str | None = None
+    metadata: dict[str, object] | None = None
     version: int = 1
     created_at: datetime
     updated_at: datetime

@@ -4,11 +4,12 @@ from typing import Any
 
 import pytest
 
-from app.booking.change import METADATA_KEYS_MAX, Change
+from app.booking.change import Change
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import HOUR as HOUR_MILLIS
 from app.domain.instants import MINUTE as MINUTE_MILLIS
 from app.domain.instants import to_millis
+from app.domain.metadata import KEYS_MAX
 from app.domain.rules import ResourceRules, ServiceRules
 from app.domain.schedule import TimeOff
 from app.storage.documents import Reservation
@@ -174,7 +175,7 @@ class TestDetails:
 
     def test_metadata_is_bounded_with_what_is_there(self) -> None:
         """One key more than the most is refused at the field."""
-        row = stored_row(metadata={f"k{number}": number for number in range(METADATA_KEYS_MAX)})
+        row = stored_row(metadata={f"k{number}": number for number in range(KEYS_MAX)})
 
         assert problem_of(change(row, {"metadata": {"more": 1}}), view(row)) == ("invalid", ["metadata"])
         assert changed(row, {"metadata": {"k0": 7}}).metadata is not None
