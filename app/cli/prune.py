@@ -34,5 +34,5 @@ async def prune(*, as_json: bool) -> int:
     if as_json:
         result(removed)
     else:
-        write_line("\n".join(f"{kind:10}{count:,}" for kind, count in removed.items()))
+        write_line("\n".join(f"{kind:12}{count:,}" for kind, count in removed.items()))
     return DONE

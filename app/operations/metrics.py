@@ -2,7 +2,7 @@
 
 import asyncio
 import platform
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
 from typing import get_args
 
@@ -20,6 +20,8 @@ from app.storage.documents import RunKind
 from app.telemetry.metrics import Metrics
 from app.telemetry.sampler import Sampler
 from app.telemetry.shared_files import registry_of_all
+from app.webhooks.metrics import WebhookFigures
+from app.webhooks.metrics import read_figures as read_webhook_figures
 from app.work import WorkPool
 
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
@@ -51,13 +53,14 @@ class Scrape:
             Problem: `overloaded` where too many scrapes wait.
         """
         self._sampler.sample()
-        figures, events, expiring, redis = await asyncio.gather(
+        figures, events, webhooks, expiring, redis = await asyncio.gather(
             read_figures(self._store),
             read_event_figures(self._store),
+            read_webhook_figures(self._store),
             keys_about_to_expire(self._store),
             self._queue.is_answering(),
         )
-        return await self._work.run(self._render, figures, events, len(expiring), redis)
+        return await self._work.run(self._render, figures, events, webhooks, len(expiring), redis)
 
     def start(self) -> None:
         """Sample from now on."""
@@ -68,7 +71,14 @@ class Scrape:
         self._sampler.stop()
         self._work.close()
 
-    def _render(self, figures: Figures, events: EventFigures, expiring: int, redis: bool | None) -> bytes:  # noqa: FBT001  # four facts of one scrape, by position
+    def _render(
+        self,
+        figures: Figures,
+        events: EventFigures,
+        webhooks: Sequence[WebhookFigures],
+        expiring: int,
+        redis: bool | None,  # noqa: FBT001  # the facts of one scrape, by position
+    ) -> bytes:
         registry, gauges = CollectorRegistry(), _Gauges()
         registry.register(gauges)
         _process(self._store.mode, redis, gauges)
@@ -77,6 +87,7 @@ class Scrape:
         _queue(figures.queue, gauges)
         _alerts(figures.alerts, gauges)
         _events(events, gauges)
+        _webhooks(webhooks, gauges)
         gauges.add("reserva_keys_expiring", "Keys in use that expire within 14 days.", expiring)
         return generate_latest(registry_of_all(self._metrics.registry)) + generate_latest(registry)
 
@@ -105,6 +116,12 @@ class _Gauges:
     def counted(self, name: str, words: str, value: float) -> None:
         """Add a count that is stored in the database."""
         self._families.append(CounterMetricFamily(name, words, value))
+
+    def counts(self, name: str, words: str, *labels: str) -> CounterMetricFamily:
+        """Add counts that are stored in the database; the samples are added to what this returns."""
+        family = CounterMetricFamily(name, words, labels=labels)
+        self._families.append(family)
+        return family
 
     def collect(self) -> Iterable[Metric]:
         return self._families
@@ -169,3 +186,22 @@ def _events(events: EventFigures, gauges: _Gauges) -> None:
     gauges.add("reserva_events_waiting_seconds", "For how long the oldest of them waits.", events.oldest_seconds)
     gauges.add("reserva_events_kept", "Events that can be read.", events.kept)
     gauges.counted("reserva_events_placed", "Events that have got their place.", events.placed)
+
+
+def _webhooks(figures: Sequence[WebhookFigures], gauges: _Gauges) -> None:
+    given_up = sum(each.webhook.paused_at is not None for each in figures)
+    gauges.add("reserva_webhooks_paused", "Webhooks given up after three days of failures.", given_up)
+    lag = max((each.lag_seconds for each in figures if each.webhook.paused_at is None), default=0.0)
+    gauges.add("reserva_webhooks_lag_seconds", "The greatest lag of a webhook that is not paused.", lag)
+    words = "Events that an active webhook has not been offered yet."
+    lag_events = gauges.labelled("reserva_webhook_lag_events", words, "webhook")
+    lag_seconds = gauges.labelled("reserva_webhook_lag_seconds", "Age of the first of them.", "webhook")
+    attempts = gauges.counts("reserva_webhook_deliveries", "Attempts by their outcome.", "webhook", "outcome")
+    missed = gauges.counts("reserva_webhook_missed_events", "Events removed by age before their turn.", "webhook")
+    for each in figures:
+        webhook, name = each.webhook, str(each.webhook.id)
+        lag_events.add_metric([name], each.lag_events)
+        lag_seconds.add_metric([name], each.lag_seconds)
+        attempts.add_metric([name, "delivered"], webhook.delivered)
+        attempts.add_metric([name, "failed"], webhook.failed)
+        missed.add_metric([name], webhook.missed)

@@ -9,16 +9,20 @@ from app.settings import Settings
 from app.storage.client import Store
 from app.storage.event_log import EventLog
 from app.storage.runs import RunStore
+from app.storage.webhooks import WebhookStore
 
-PrunedKind: TypeAlias = Literal["runs", "answers", "events"]
+PrunedKind: TypeAlias = Literal["runs", "answers", "events", "deliveries"]
 PRUNED_KINDS: tuple[PrunedKind, ...] = get_args(PrunedKind)
+
+DELIVERIES_DAYS = 7
+"""How long what came of attempts to deliver to webhooks is kept."""
 
 OnPruned: TypeAlias = Callable[[PrunedKind, int], None]
 """Called after each batch with how many were removed of a kind in all."""
 
 
 async def prune(store: Store, settings: Settings, on_pruned: OnPruned | None = None) -> dict[PrunedKind, int]:
-    """Remove old runs, stored answers and events, a batch at a time; how many of each kind.
+    """Remove old runs, stored answers, events and records of deliveries, a batch at a time; how many of each kind.
 
     Reservations are never removed, nor are holds that have expired and findings that are resolved.
     """
@@ -26,6 +30,7 @@ async def prune(store: Store, settings: Settings, on_pruned: OnPruned | None = N
         "runs": _prune_runs(store, settings.runs_kept_days),
         "answers": prune_answers(store, settings.answers_days),
         "events": _prune_events(store, settings.events_days),
+        "deliveries": _prune_deliveries(store),
     }
     removed: Counter[PrunedKind] = Counter(dict.fromkeys(PRUNED_KINDS, 0))
     for kind, counts in batches.items():
@@ -43,4 +48,9 @@ async def _prune_runs(store: Store, days: int) -> AsyncIterator[int]:
 
 async def _prune_events(store: Store, days: int) -> AsyncIterator[int]:
     while removed := await EventLog(store).prune(days):
+        yield removed
+
+
+async def _prune_deliveries(store: Store) -> AsyncIterator[int]:
+    while removed := await WebhookStore(store).prune_deliveries(DELIVERIES_DAYS):
         yield removed

@@ -29,10 +29,9 @@ def log_start(settings: Settings, store: Store) -> None:
         server=shown(settings.mongodb_url or ""),
         database=store.database.name,
         settings=settings_set,
+        webhook_secrets="stored as they are" if settings.secrets_key is None else "sealed",
     )
     warn_if_optimistic(store)
-    if settings.secrets_key is None:
-        log.warning("secrets of webhooks are stored as they are, because RESERVA_SECRETS_KEY is not set")
 
 
 def _without_secrets(name: str, value: Any) -> Any:

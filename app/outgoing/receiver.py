@@ -73,16 +73,17 @@ class Receiver:
         self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self.fingerprint = hashlib.sha256(b"\n".join([url.encode(), *(keys or [b""])])).hexdigest()[:8]
 
-    async def post(self, message: Message, seconds: float = POST_SECONDS) -> int:
+    async def post(self, message: Message, seconds: float | None = None) -> int:
         """Send a message once; the status of the answer. Any 2xx is an acceptance, whatever its body.
 
         Args:
             message: The message.
-            seconds: How long everything may take.
+            seconds: How long everything may take; `POST_SECONDS` if left out.
 
         Raises:
             DeliveryFailed: any other answer, or none.
         """
+        seconds = POST_SECONDS if seconds is None else seconds
         try:
             request = self._request(message)
             async with httpcore.AsyncConnectionPool(ssl_context=_tls(), network_backend=self._network) as connections:

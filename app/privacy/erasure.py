@@ -51,7 +51,8 @@ async def carry_out(
 ) -> bool:
     """Clear the texts of an erased customer; whether that came to its end in so many seconds (None: any number).
 
-    Whatever else will store texts of customers is to be cleared here, beside the findings.
+    Whatever else will store texts of customers is to be cleared here, beside the findings. The records of deliveries to
+    webhooks have none: they hold ids, statuses and reasons, and no body.
 
     Raises:
         Problem: `overloaded` where others change the same reservations all the time.

@@ -7,7 +7,7 @@ from datetime import timedelta
 from bson import ObjectId
 
 from app.outgoing.network import Network
-from app.outgoing.receiver import POST_SECONDS, DeliveryFailed, Message, Receiver
+from app.outgoing.receiver import DeliveryFailed, Message, Receiver
 from app.storage.client import Store
 from app.storage.documents import Webhook, WebhookDelivery
 from app.storage.webhooks import WebhookStore
@@ -45,14 +45,14 @@ class Sender:
         self._box = box
         self._network = network
 
-    async def send(self, webhook: Webhook, kind: str, message: Message, *, seconds: float = POST_SECONDS) -> Attempt:
+    async def send(self, webhook: Webhook, kind: str, message: Message, *, seconds: float | None = None) -> Attempt:
         """Send a message once, and record what came of it.
 
         Args:
             webhook: The receiver.
             kind: The type of the event.
             message: The event, and its id.
-            seconds: How long the request may take.
+            seconds: How long the request may take, if that is not as long as usual.
 
         Raises:
             pymongo.errors.PyMongoError: the database failed; whether the event was delivered is then not recorded.

@@ -4,9 +4,11 @@ The cursor is stored after each event. Whoever sends the next one has read the w
 counts from the next event on. A process that dies between an answer and the cursor sends that event once more.
 """
 
+import time
 from collections.abc import Callable
 from datetime import timedelta
 
+import pymongo
 import structlog
 
 from app.domain.instants import render
@@ -23,8 +25,10 @@ from app.webhooks.payload import message_of
 
 GIVEN_UP_AFTER = timedelta(days=3)
 """After so long a row of failures a webhook is paused."""
-EVENTS_READ = 50
-"""Events that are read at once."""
+ANSWER_SECONDS = 10.0
+"""How long the database may take for one step."""
+EVENTS_READ, FRESH_SECONDS = 50, 2.0
+"""Events that are read at once, and how long they may wait in memory: what an erasure clears is sent no more."""
 
 log = structlog.get_logger(__name__)
 
@@ -75,9 +79,12 @@ class Courier:
         """Deliver some events, or pass over them; the webhook as it is then, None if somebody else set its cursor."""
         passed, current = webhook.cursor, webhook
         wanted = EventFilters.of(webhook.types, webhook.resources)
-        async for event in self._log.read(webhook.cursor, last, EVENTS_READ):
+        with pymongo.timeout(ANSWER_SECONDS):
+            events = [event async for event in self._log.read(webhook.cursor, last, EVENTS_READ)]
+        until = time.monotonic() + FRESH_SECONDS
+        for event in events:
             if wanted.take(event):
-                if not may_send():
+                if time.monotonic() > until or not may_send():
                     break
                 after = await self._deliver_one(current, event)
                 if after is None or after.cursor != event.id or after.version != webhook.version:
@@ -101,7 +108,7 @@ class Courier:
         end = since + GIVEN_UP_AFTER
         next_at = min(now + pause_after(failures, attempt.pause), end)
         noted = await self._stored.note_failure(webhook, since, next_at)
-        about = {"webhook": str(webhook.id), "event": event_id(event.id), "error": attempt.delivery.error}
+        about = {"webhook": str(webhook.id), "event_id": event_id(event.id), "error": attempt.delivery.error}
         if noted is None:
             return None
         if now >= end:

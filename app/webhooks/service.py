@@ -9,7 +9,7 @@ import msgspec
 import structlog
 from bson import ObjectId
 
-from app.deadline import current, within
+from app.deadline import current, sending, within
 from app.domain.instants import render
 from app.errors import Problem, invalid_field, not_found
 from app.events.event_ids import place_of
@@ -202,6 +202,7 @@ class Webhooks:
         if (deadline := current()) is not None:
             deadline.extend(MORE_SECONDS)
         content = {"type": TEST_TYPE, "timestamp": render(self.now()), "data": {"webhook": identity}}
+        sending()
         event, body = f"test_{token_hex(12)}", msgspec.json.encode(content).decode()
         return await self._sender.send(webhook, TEST_TYPE, Message(event, body), seconds=within(TEST_SECONDS))
 

@@ -72,6 +72,7 @@ async def scraped(mock_app_client: httpx.AsyncClient, mock_store: Store) -> Scra
     body = {"resource": "room", "startTime": "2030-01-01T09:00:00Z", "endTime": "2030-01-01T10:00:00Z"}
     for _ in "12":
         await mock_app_client.post("/v1/reservations", json=body)
+    await mock_app_client.post("/v1/webhooks", json={"url": "https://shop.example/reserva"})
     return Scraped((await mock_app_client.get("/metrics")).text)
 
 

@@ -5,7 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import structlog
 from bson import ObjectId
+from structlog.testing import capture_logs
 
 from app.events.event_ids import event_id
 from app.http.models import read_body
@@ -61,10 +63,25 @@ async def reached(store: Store, webhook: Webhook, place: int) -> Webhook:
     return found
 
 
+def dispatcher_of(store: Store, settings: Settings = PRIVATE) -> Dispatcher:
+    """A dispatcher that a test moves."""
+    return Dispatcher(store, settings, Wakeups(None, store.database.name))
+
+
+async def look(dispatcher: Dispatcher) -> None:
+    """One look of a dispatcher, with all that follows from it; it logs no fault of its own."""
+    with capture_logs() as logged:
+        await dispatcher.look()
+        await asyncio.gather(*dispatcher._under_way.values())
+    assert [line for line in logged if line["log_level"] == "error"] == []
+    for line in logged:
+        getattr(structlog.get_logger(), line.pop("log_level"))(**line)
+
+
 @asynccontextmanager
 async def dispatching(store: Store, settings: Settings = PRIVATE) -> AsyncIterator[Dispatcher]:
     """A dispatcher that runs, as in a worker."""
-    dispatcher = Dispatcher(store, settings, Wakeups(None, store.database.name))
+    dispatcher = dispatcher_of(store, settings)
     dispatcher.start()
     try:
         yield dispatcher

@@ -26,6 +26,7 @@ from app.operations.doctor.preparation import (
 )
 from app.operations.doctor.servers import check_clocks, check_limits, check_servers, check_versions
 from app.operations.doctor.subject import Subject
+from app.operations.doctor.webhooks import check_webhooks
 from app.outages import is_outage
 from app.storage.errors import UNAUTHORIZED, failed
 
@@ -47,6 +48,7 @@ CHECKS: dict[str, Check] = {
     "events": check_events,
     "reconciliation": check_reconciliation,
     "alerts": check_alerts,
+    "webhooks": check_webhooks,
     "keys": check_keys,
     "settings": check_settings,
 }

@@ -16,7 +16,7 @@ from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from app.outgoing import receiver as ours
 from app.outgoing.network import Network
-from app.outgoing.receiver import POST_SECONDS, DeliveryFailed, Message, Receiver, retry_after
+from app.outgoing.receiver import DeliveryFailed, Message, Receiver, retry_after
 from app.settings import Settings
 from tests.support import alert_receiver as theirs
 from tests.support.alert_receiver import alert_receiver, answer_with
@@ -71,7 +71,7 @@ class TestSignature:
 class TestAnswers:
     """What a receiver may answer."""
 
-    async def refusal(self, url: str, seconds: float = POST_SECONDS) -> DeliveryFailed:
+    async def refusal(self, url: str, seconds: float | None = None) -> DeliveryFailed:
         """The failure of a receiver that does not take a message."""
         with pytest.raises(DeliveryFailed) as error:
             await receiver((), url).post(HELLO, seconds)

@@ -1,0 +1,45 @@
+"""Webhooks: whether events reach their receivers, and whether a copy of the database could sign."""
+
+from collections.abc import AsyncIterator, Iterator
+
+from app.migration.report import number
+from app.operations.doctor.observation import Observation, ok, problem, warning
+from app.operations.doctor.subject import LATE_SECONDS, Subject
+from app.webhooks.metrics import WebhookFigures, read_figures
+from app.webhooks.secret_box import SecretBox, SecretUnreadable, is_sealed
+
+
+async def check_webhooks(subject: Subject) -> AsyncIterator[Observation]:
+    """Whether webhooks are paused or behind, and how their secrets are stored."""
+    figures = await read_figures(subject.store)
+    box = SecretBox(subject.settings.sealing_keys())
+    for each in figures:
+        for observation in _observe(each, box):
+            yield observation
+    plain = sum(not is_sealed(each.webhook.secret) for each in figures)
+    if plain:
+        yield warning(
+            f"The secrets of {number(plain, 'webhook')} are stored as they are: a copy of the database can sign.",
+            "Set RESERVA_SECRETS_KEY, and rotate the webhooks (POST /v1/webhooks/{id}/rotate).",
+        )
+    if not any(each.lag_seconds > LATE_SECONDS or each.webhook.paused_at for each in figures):
+        yield ok(f"{number(len(figures), 'webhook')}; none is behind.")
+
+
+def _observe(figures: WebhookFigures, box: SecretBox) -> Iterator[Observation]:
+    webhook = figures.webhook
+    try:
+        box.open(webhook.secret)
+    except SecretUnreadable as error:
+        yield problem(f"Nothing is sent to the webhook {webhook.id}: {error}.", "Set the key that sealed it.")
+    if webhook.paused_at is not None:
+        since = f"{webhook.paused_at:%Y-%m-%d %H:%M} UTC"
+        yield problem(
+            f"The webhook {webhook.id} is paused since {since}: {webhook.paused_because}.",
+            'Mend its receiver, and take it up again: PATCH /v1/webhooks/{id} with {"active": true}.',
+        )
+    elif figures.lag_seconds > LATE_SECONDS:
+        yield warning(
+            f"The webhook {webhook.id} is {figures.lag_seconds:,.0f} s and {figures.lag_events:,} events behind.",
+            "See `GET /v1/webhooks/{id}/deliveries`, and whether a worker runs.",
+        )
