@@ -10,10 +10,11 @@ from msgspec import Raw
 
 from app.access import key_routes
 from app.access.key_uses import KeyUses
-from app.access.keyring import Keyring
+from app.access.keyring import KEYRING, Keyring
 from app.access.rate_limits import RATE_LIMITS, RateLimits
-from app.access.routes import KEYRING, describe_access, open_to_all
+from app.access.routes import describe_access, open_to_all
 from app.access.service import Keys
+from app.access.sessions import SESSIONS, Sessions
 from app.availability import routes as availability_routes
 from app.availability.service import Availability
 from app.booking import BookingService, Meter
@@ -21,6 +22,8 @@ from app.catalogue import routes as catalogue_routes
 from app.catalogue import schedule_routes
 from app.catalogue.planning import Planner
 from app.catalogue.service import Catalogue
+from app.console import routes as console_routes
+from app.console.pages import template_config
 from app.events import routes as event_routes
 from app.events.service import Feed
 from app.http import docs
@@ -125,6 +128,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             uses = KeyUses(opened)
             stack.push_async_callback(uses.close)
             app.state[KEYRING] = keyring = Keyring(opened, uses=uses)
+            app.state[SESSIONS] = Sessions(opened, is_public_secure=(settings.public_url or "").startswith("https:"))
             providers.services = Services(
                 availability=availability,
                 catalogue=Catalogue(booking, Planner(opened, reader, work)),
@@ -161,7 +165,9 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             key_routes.router,
             webhook_routes.router,
             docs.router(open_to_all()),
+            console_routes.router,
         ],
+        template_config=template_config(),
         request_class=Request,
         lifespan=[lifespan],
         dependencies=providers.dependencies(),
@@ -173,9 +179,11 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         openapi_config=docs.config(),
         logging_config=None,
     )
-    handler = OuterMiddleware(Deadlines(app.asgi_handler), shutdown)
     app.asgi_handler = RequestObserver(
-        handler, metrics.http, slow_seconds=settings.slow_request_ms / 1_000, tracer=tracer
+        OuterMiddleware(Deadlines(app.asgi_handler), shutdown),
+        metrics.http,
+        slow_seconds=settings.slow_request_ms / 1_000,
+        tracer=tracer,
     )
     app.state[SHUTDOWN] = shutdown
     request_checks.collect(app)

@@ -12,13 +12,16 @@ import pymongo
 from cachetools import LRUCache
 
 from app.access.key_uses import KeyUses
-from app.access.tokens import Token, accepts
+from app.access.tokens import Token, accepts_hash, hash_of
 from app.caller import Caller
 from app.deadline import detached, within
 from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import Key
 from app.storage.keys import KeyStore
+
+KEYRING = "keyring"
+"""The key of the keyring in the application's state."""
 
 CACHE_SECONDS = 1.0
 """How long a revoked or rotated key may go on working."""
@@ -93,14 +96,20 @@ class Keyring:
             Problem: `unavailable`, if the key could not be read in time.
         """
         token = Token.read(text)
-        if token is None:
-            return None
+        return None if token is None else await self.caller_of(token.prefix, hash_of(token.secret))
+
+    async def caller_of(self, prefix: str, digest: str) -> Caller | None:
+        """The same, given the prefix of a token and the hash of its secret.
+
+        Raises:
+            Problem: `unavailable`, if the key could not be read in time.
+        """
         # Another process may have rotated the key since it was read.
         for seconds in (CACHE_SECONDS, REFUSAL_SECONDS):
-            found = await self._find(token.prefix, seconds)
+            found = await self._find(prefix, seconds)
             if found is None:
                 return None
-            if accepts(found.key, token.secret, self._store.clock.now()):
+            if accepts_hash(found.key, digest, self._store.clock.now()):
                 if self._uses is not None:
                     self._uses.note(found.key)
                 return found.caller

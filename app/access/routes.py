@@ -1,20 +1,20 @@
 """Access over HTTP: the guard by which every route declares who may use it."""
 
+from collections.abc import Sequence
 from typing import cast
 
 from litestar import Litestar
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.routes import HTTPRoute
+from typing_extensions import override
 
-from app.access.keyring import Keyring
+from app.access.keyring import KEYRING, Keyring
 from app.access.rate_limits import RATE_LIMITS, RateLimits
+from app.access.signed_in import caller_by_session, has_session_cookie
 from app.caller import Caller, Scope
 from app.errors import Problem
 from app.http.openapi import SECURITY_SCHEME
 from app.http.request import AnyConnection, Request
-
-KEYRING = "keyring"
-"""The key of the keyring in the application's state."""
 
 
 class Access:
@@ -35,7 +35,7 @@ class Access:
             return
         limits = cast("RateLimits", connection.app.state[RATE_LIMITS])
         try:
-            caller = await _authenticate(connection, limits)
+            caller = await self._authenticate(connection, limits)
         except Problem as problem:
             if problem.name == "unauthenticated":
                 await limits.count_address(connection)
@@ -47,10 +47,19 @@ class Access:
     async def still_admits(self, connection: AnyConnection) -> bool:
         """Whether the key of a request that goes on is still accepted; as long as it cannot be read, it is."""
         try:
-            self._require(await _authenticate(connection, cast("RateLimits", connection.app.state[RATE_LIMITS])))
+            self._require(await self._authenticate(connection, cast("RateLimits", connection.app.state[RATE_LIMITS])))
         except Problem as problem:
             return problem.name not in {"unauthenticated", "forbidden"}
         return True
+
+    async def _authenticate(self, connection: AnyConnection, limits: RateLimits) -> Caller:
+        """The caller of the key in the header; without that header, of the session in the cookie."""
+        headers = [value for name, value in connection.scope["headers"] if name == b"authorization"]
+        if headers:
+            return await _caller_by_key(connection, limits, headers)
+        if has_session_cookie(connection):
+            return await caller_by_session(connection, limits)
+        raise Problem("unauthenticated", "Send an API key: Authorization: Bearer rsv_…")
 
     def _require(self, caller: Caller) -> None:
         for scope in self.scopes:
@@ -63,6 +72,14 @@ class Access:
         return [{SECURITY_SCHEME: [*self.scopes]}] if self.requires_key else [{}]
 
 
+class SessionAccess(Access):
+    """The requirement of a page of the console: a session whose key has these scopes. Made by `in_session`."""
+
+    @override
+    async def _authenticate(self, connection: AnyConnection, limits: RateLimits) -> Caller:
+        return await caller_by_session(connection, limits, takes_forms=True)
+
+
 def needs(*scopes: Scope) -> Access:
     """Require a key with this scope, or all of these: `guards=[needs("catalogue:write")]`."""
     return Access(*scopes)
@@ -71,6 +88,11 @@ def needs(*scopes: Scope) -> Access:
 def any_key() -> Access:
     """Require any valid key, except one for monitoring alone."""
     return Access()
+
+
+def in_session(*scopes: Scope) -> Access:
+    """Require a session of the console, of a key with these scopes."""
+    return SessionAccess(*scopes)
 
 
 def open_to_all() -> Access:
@@ -98,17 +120,22 @@ def describe_access(app: Litestar) -> None:
                 handler.security = access.security()
 
 
-async def _authenticate(connection: AnyConnection, limits: RateLimits) -> Caller:
-    headers = [value for name, value in connection.scope["headers"] if name == b"authorization"]
-    if not headers:
-        raise Problem("unauthenticated", "Send an API key: Authorization: Bearer rsv_…")
+async def _caller_by_key(connection: AnyConnection, limits: RateLimits, headers: Sequence[bytes]) -> Caller:
     if len(headers) > 1:
         raise Problem("unauthenticated", "The header Authorization stands twice; send it once.")
     scheme, _, token = headers[0].decode("latin-1").strip().partition(" ")
     if scheme.lower() != "bearer":
         raise Problem("unauthenticated", "Send the API key as a bearer token: Authorization: Bearer rsv_…")
+    return await caller_by_token(connection, limits, token.strip())
+
+
+async def caller_by_token(connection: AnyConnection, limits: RateLimits, token: str) -> Caller:
+    """The caller of an API key.
+
+    Raises:
+        Problem: `unauthenticated`; `rate-limited` for an address that sent too many that are not known.
+    """
     keyring = cast("Keyring", connection.app.state[KEYRING])
-    token = token.strip()
     if keyring.is_crowded(token):  # an address that sent too much does not make the crowd larger
         limits.refuse_full(connection)
     caller = await keyring.caller(token)

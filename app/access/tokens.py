@@ -59,7 +59,11 @@ def is_over(key: Key, now: datetime) -> bool:
 
 def accepts(key: Key, secret: str, now: datetime) -> bool:
     """Whether a key is live and this is its secret, or a former one during its overlap; compared in constant time."""
+    return accepts_hash(key, hash_of(secret), now)
+
+
+def accepts_hash(key: Key, digest: str, now: datetime) -> bool:
+    """The same, given the hash of the secret."""
     former = [each.secret_hash for each in key.former_secrets or () if each.until > now]
-    digest = hash_of(secret)
     known = [hmac.compare_digest(digest, each) for each in (key.secret_hash, *former)]
     return any(known) and not is_over(key, now)

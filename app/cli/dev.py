@@ -28,8 +28,9 @@ from app.trial_state import DEFAULT_FOLDER
 async def dev(port: int, data: Path, *, demo: bool, tied: int | None) -> int:
     """Run a trial of Reserva: MongoDB, Redis, the app and the worker.
 
-    Prints one line on standard output when it answers, `ready url=… key=…`, and the log on standard error. The next
-    start finds the same data and the same key. It is made for trying things out, not for production.
+    Prints one line on standard output when it answers, `ready url=… key=…`, and the log on standard error, with a link
+    that opens the console signed in, once. The next start finds the same data and the same key. It is made for trying
+    things out, not for production.
     """
     if tied:
         die_with_parent(tied)

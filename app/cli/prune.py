@@ -15,7 +15,8 @@ from app.operations.pruning import PrunedKind
 async def prune(*, as_json: bool) -> int:
     """Remove what is too old.
 
-    Those are runs (RESERVA_RUNS_KEPT_DAYS), stored answers (RESERVA_ANSWERS_DAYS) and events (RESERVA_EVENTS_DAYS).
+    Those are runs (RESERVA_RUNS_KEPT_DAYS), stored answers (RESERVA_ANSWERS_DAYS), events (RESERVA_EVENTS_DAYS), the
+    records of deliveries to webhooks, and sessions of the console.
 
     The worker does so once a day. Reservations are never removed; of one whose stored answer is removed nothing else
     changes, and its Idempotency-Key can be used anew. Ctrl-C ends it after any batch; what is left is removed next

@@ -30,7 +30,7 @@ _HEADERS: Final = (
     (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", API_POLICY.encode()),
     (b"cache-control", b"no-store"),
-    (b"vary", b"Authorization"),
+    (b"vary", b"Authorization, Cookie"),
 )
 """Headers of every answer that does not set them itself."""
 

@@ -9,9 +9,10 @@ from app.settings import Settings
 from app.storage.client import Store
 from app.storage.event_log import EventLog
 from app.storage.runs import RunStore
+from app.storage.sessions import SessionStore
 from app.storage.webhooks import WebhookStore
 
-PrunedKind: TypeAlias = Literal["runs", "answers", "events", "deliveries"]
+PrunedKind: TypeAlias = Literal["runs", "answers", "events", "deliveries", "sessions"]
 PRUNED_KINDS: tuple[PrunedKind, ...] = get_args(PrunedKind)
 
 DELIVERIES_DAYS = 7
@@ -22,7 +23,7 @@ OnPruned: TypeAlias = Callable[[PrunedKind, int], None]
 
 
 async def prune(store: Store, settings: Settings, on_pruned: OnPruned | None = None) -> dict[PrunedKind, int]:
-    """Remove old runs, stored answers, events and records of deliveries, a batch at a time; how many of each kind.
+    """Remove old runs, stored answers, events, records of deliveries and sessions; how many of each kind.
 
     Reservations are never removed, nor are holds that have expired and findings that are resolved.
     """
@@ -31,6 +32,7 @@ async def prune(store: Store, settings: Settings, on_pruned: OnPruned | None = N
         "answers": prune_answers(store, settings.answers_days),
         "events": _prune_events(store, settings.events_days),
         "deliveries": _prune_deliveries(store),
+        "sessions": _prune_sessions(store),
     }
     removed: Counter[PrunedKind] = Counter(dict.fromkeys(PRUNED_KINDS, 0))
     for kind, counts in batches.items():
@@ -53,4 +55,9 @@ async def _prune_events(store: Store, days: int) -> AsyncIterator[int]:
 
 async def _prune_deliveries(store: Store) -> AsyncIterator[int]:
     while removed := await WebhookStore(store).prune_deliveries(DELIVERIES_DAYS):
+        yield removed
+
+
+async def _prune_sessions(store: Store) -> AsyncIterator[int]:
+    while removed := await SessionStore(store).prune():
         yield removed

@@ -99,6 +99,13 @@ class CatalogueStore:
         found = self.store.of(kind).find({"_id": {"$in": list(identities)}}, projection_model=_Identity)
         return set(identities) - {each.id async for each in found}
 
+    async def find_names(self, kind: Kind, identities: Collection[str]) -> dict[str, str]:
+        """The names of objects by their ids; without those that there are not, and names that are no text."""
+        if not identities:
+            return {}
+        found = self._collection(kind).find({"_id": {"$in": [*identities]}}, {"name": 1})
+        return {row["_id"]: row["name"] async for row in found if isinstance(row.get("name"), str)}
+
     async def insert_object(self, made: CatalogueObject) -> bool:
         """Insert a new object; false where another one has its id."""
         sending()

@@ -5,14 +5,17 @@ import os
 import signal
 import sys
 import time
+import webbrowser
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import cast
 
 import httpx
 import structlog
 
 from app.access.schemas import NewKey
 from app.access.service import Keys
+from app.access.sessions import Sessions
 from app.access.tokens import Token, accepts
 from app.environment import FILE
 from app.migration.migrate import migrate
@@ -116,6 +119,7 @@ class Trial:
             if not report.clean:
                 raise TrialError("The trial's database is not as it must be: " + report.findings[0].detail)
             key = await self._key(store)
+            link = await Sessions(store).make_link(cast("Token", Token.read(key)))
         finally:
             await store.close()
         self._port = self._port or free_port()
@@ -128,8 +132,12 @@ class Trial:
                 await create_demo(http)
         self._state.app_url = url
         self._folder.write_state(self._state)
+        console = f"{url}/console/sign-in#token={link}"
         log.info("ready", seconds=round(time.monotonic() - started_at, 1), docs=f"{url}/docs")
+        log.info("the console, signed in by this link, once within ten minutes", console=console)
         self._on_ready(f"ready url={url} key={key}")
+        if _has_desktop():
+            await asyncio.to_thread(webbrowser.open, console)
 
     async def _program(self, group: asyncio.TaskGroup, name: str, *arguments: str) -> None:
         """Start one of Reserva's own commands against the trial's servers.
@@ -179,6 +187,12 @@ def _ensure_free(port: int) -> None:
         ensure_free(LOOPBACK, port)
     except CannotListen as error:
         raise TrialError(str(error)) from error
+
+
+def _has_desktop() -> bool:
+    """Whether a person sits at this terminal, with a desktop on which a browser can open."""
+    desktops = (sys.platform == "darwin", os.environ.get("DISPLAY"), os.environ.get("WAYLAND_DISPLAY"))
+    return sys.stderr.isatty() and any(desktops)
 
 
 async def _until(answers: Callable[[], Awaitable[bool]], name: str) -> None:

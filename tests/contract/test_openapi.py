@@ -22,7 +22,8 @@ ACTIONS = {
     *("acknowledge", "accept", "assign", "resolve", "reopen", "transition", "erase", "export"),
     *("rotate", "revoke", "replay", "test", "stream"),
 }
-OPEN = {"/healthz", "/readyz", "/openapi.json", "/docs"}
+OPEN = {"/healthz", "/readyz", "/openapi.json", "/docs", "/console/sign-in", "/console/preferences"}
+OPEN_BELOW = ("/docs/", "/console/static/")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def test_every_route_states_who_may_use_it(app: Litestar) -> None:
     assert [path for path, _, access in stated if access is None] == []
     for path, _, access in stated:
         assert access is not None
-        assert access.requires_key is not (path in OPEN or path.startswith("/docs/")), path
+        assert access.requires_key is not (path in OPEN or path.startswith(OPEN_BELOW)), path
 
 
 def test_what_is_described_is_what_is_there(app: Litestar, described: dict[str, Any]) -> None:

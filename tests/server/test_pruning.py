@@ -9,7 +9,7 @@ import pytest
 
 from app.booking import BookingService, Replay
 from app.booking.session_driver import SessionDriver
-from app.operations.pruning import prune
+from app.operations.pruning import PRUNED_KINDS, prune
 from app.settings import Settings
 from app.storage import event_log, keyed_reservations
 from app.storage.client import Store
@@ -30,6 +30,11 @@ def pass_time(store: Store, monkeypatch: pytest.MonkeyPatch, time: timedelta) ->
     """Let the database's clock, as this process knows it, be so much further."""
     now = store.clock.now
     monkeypatch.setattr(store.clock, "now", lambda: now() + time)
+
+
+def removed(**counts: int) -> dict[str, int]:
+    """What is removed of each kind: so many, else none."""
+    return dict.fromkeys(PRUNED_KINDS, 0) | counts
 
 
 async def rows(store: Store) -> list[dict[str, Any]]:
@@ -54,12 +59,12 @@ async def test_an_answer_is_kept_for_its_time_and_no_longer(store: Store, monkey
         before = await rows(store)
 
         pass_time(store, monkeypatch, 29 * DAY)
-        assert await prune(store, Settings()) == {"runs": 0, "answers": 0, "events": 0, "deliveries": 0}
+        assert await prune(store, Settings()) == removed()
         assert created(await api.book(key="k0")) == first[0]
         pass_time(store, monkeypatch, 2 * DAY)
-        assert await prune(store, Settings(answers_days=0)) == {"runs": 0, "answers": 0, "events": 0, "deliveries": 0}
-        assert await prune(store, Settings()) == {"runs": 0, "answers": 4, "events": 0, "deliveries": 0}
-        assert await prune(store, Settings()) == {"runs": 0, "answers": 0, "events": 0, "deliveries": 0}
+        assert await prune(store, Settings(answers_days=0)) == removed()
+        assert await prune(store, Settings()) == removed(answers=4)
+        assert await prune(store, Settings()) == removed()
 
         stored = {"idempotency", "idempotencyKey"}
         assert await rows(store) == [{name: row[name] for name in row if name not in stored} for row in before]
@@ -74,7 +79,7 @@ async def test_keys_of_other_programs_stay(store: Store, monkeypatch: pytest.Mon
     before = await rows(store)
     pass_time(store, monkeypatch, 31 * DAY)
 
-    assert await prune(store, Settings()) == {"runs": 0, "answers": 0, "events": 0, "deliveries": 0}
+    assert await prune(store, Settings()) == removed()
     assert await rows(store) == before
 
 
@@ -83,9 +88,9 @@ async def test_answers_of_the_first_version_are_kept_from_now_on(store: Store, m
     answer = {"_id": "old", "requestHash": "h", "status": 201, "headers": {}, "body": '{"reservations": []}'}
     await store.database["answers"].insert_one(answer)
 
-    assert await prune(store, Settings()) == {"runs": 0, "answers": 0, "events": 0, "deliveries": 0}
+    assert await prune(store, Settings()) == removed()
     pass_time(store, monkeypatch, 31 * DAY)
-    assert await prune(store, Settings()) == {"runs": 0, "answers": 1, "events": 0, "deliveries": 0}
+    assert await prune(store, Settings()) == removed(answers=1)
 
 
 def at_step(monkeypatch: pytest.MonkeyPatch, number: int, action: Callable[[], Any]) -> list[str]:
@@ -148,7 +153,7 @@ async def test_a_batch_that_is_interrupted_is_gone_on_with(store: Store, monkeyp
 
     with pytest.raises(KeyError):
         await prune(store, Settings(), interrupt)
-    assert await prune(store, Settings()) == {"runs": 0, "answers": 2, "events": 0, "deliveries": 0}
+    assert await prune(store, Settings()) == removed(answers=2)
 
 
 @pytest.mark.servers("fast")
@@ -163,8 +168,8 @@ async def test_the_command(store: Store, database_url: str) -> None:
     as_json = await asyncio.to_thread(run_reserva, "prune", "--json", MONGODB_URL=database_url)
 
     assert spoken.returncode == as_json.returncode == 0
-    assert spoken.stdout == "runs        0\nanswers     1\nevents      0\ndeliveries  0\n"
-    assert as_json.stdout == '{"runs":0,"answers":0,"events":0,"deliveries":0}\n'
+    assert spoken.stdout == "runs        0\nanswers     1\nevents      0\ndeliveries  0\nsessions    0\n"
+    assert as_json.stdout == '{"runs":0,"answers":0,"events":0,"deliveries":0,"sessions":0}\n'
     assert [row["_id"] async for row in store.database["answers"].find()] == ["new"]
 
 
@@ -176,8 +181,8 @@ async def test_old_events(store: Store, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(event_log, "PRUNE_BATCH", 3)
     log = EventLog(store)
 
-    assert await prune(store, Settings(events_days=0)) == {"runs": 0, "answers": 0, "events": 0, "deliveries": 0}
-    assert await prune(store, Settings()) == {"runs": 0, "answers": 0, "events": 11, "deliveries": 0}
+    assert await prune(store, Settings(events_days=0)) == removed()
+    assert await prune(store, Settings()) == removed(events=11)
 
     assert await log.bounds() == (11, 40)
     assert [event.subject async for event in log.read(11, 40, 100)] == [*range(29, 0, -1)]

@@ -30,6 +30,7 @@ from app.storage.documents.keys import FormerSecret, Key
 from app.storage.documents.processes import Beat, Deployment, Process
 from app.storage.documents.reservations import Group, HistoryEntry, IdempotencyRecord, Reservation, StoredAnswer
 from app.storage.documents.runs import Delivery, Lease, QueuedRun, Run, RunKind, RunState, Watermark
+from app.storage.documents.sessions import Session, SignInLink
 from app.storage.documents.webhooks import FormerWebhookSecret, Webhook, WebhookDelivery
 
 DOCUMENTS: tuple[type[StoredDocument], ...] = (
@@ -54,6 +55,8 @@ DOCUMENTS: tuple[type[StoredDocument], ...] = (
     Event,
     Webhook,
     WebhookDelivery,
+    Session,
+    SignInLink,
 )
 """Every kind of document; each names its collection and its indexes."""
 
@@ -97,6 +100,8 @@ __all__ = [
     "RunState",
     "Schedule",
     "Service",
+    "Session",
+    "SignInLink",
     "StoredAnswer",
     "StoredDocument",
     "SubDocument",

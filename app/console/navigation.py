@@ -1,0 +1,38 @@
+"""The navigation: the pages in their order, and who may see them."""
+
+from dataclasses import dataclass
+
+from app.caller import Caller, Scope
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A page of the navigation.
+
+    Args:
+        name: The page's; the words `navigation.<name>` are its title, and its address is `/console/<name>`.
+        scope: What the key needs for it.
+        key: The letter that goes there after `g`.
+    """
+
+    name: str
+    scope: Scope
+    key: str
+
+    @property
+    def address(self) -> str:
+        """Where it is."""
+        return f"/console/{self.name}"
+
+    def is_for(self, caller: Caller) -> bool:
+        """Whether a caller may see it."""
+        return caller.may(self.scope)
+
+
+ENTRIES = (
+    Entry("today", "reservations:read", "t"),
+    Entry("operator", "admin", "o"),
+    Entry("keys", "admin", "k"),
+    Entry("webhooks", "admin", "w"),
+)
+"""All pages, in their order."""

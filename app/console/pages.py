@@ -1,0 +1,128 @@
+"""Rendering: a template with what every page shows, and problems as pages."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from litestar import Response
+from litestar.exceptions import HTTPException
+from litestar.plugins.jinja import JinjaTemplateEngine
+from litestar.response import Redirect, Template
+from litestar.template import TemplateConfig
+from litestar.types import ExceptionHandlersMap
+from pymongo.errors import PyMongoError
+
+from app.access.signed_in import session_of
+from app.caller import Caller
+from app.console.assets import assets
+from app.console.navigation import ENTRIES
+from app.console.words import LANGUAGES, Speaker, chosen_language
+from app.errors import Problem
+from app.http.problems import EXCEPTION_HANDLERS
+from app.http.request import AnyRequest
+
+SIGN_IN = "/console/sign-in"
+LANGUAGE_COOKIE = "reserva-language"
+THEME_COOKIE = "reserva-theme"
+THEMES = ("system", "light", "dark")
+
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+_HEADERS = {"Content-Security-Policy": _POLICY, "Cross-Origin-Opener-Policy": "same-origin"}
+
+
+def template_config() -> "TemplateConfig[JinjaTemplateEngine]":
+    """The engine of the templates; what they show is escaped."""
+    environment = Environment(
+        loader=PackageLoader("app.console"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    return TemplateConfig(instance=JinjaTemplateEngine(engine_instance=environment))
+
+
+def page(
+    request: AnyRequest, name: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any
+) -> Template:
+    """A page.
+
+    Args:
+        request: The request that it answers.
+        name: The page: its template is `<name>.html`, and the entry of the navigation that is marked is its own.
+        status: The HTTP status.
+        headers: Beside those of every page.
+        context: What the template shows.
+    """
+    caller = request.scope.get("user")
+    session = session_of(request)
+    theme = request.cookies.get(THEME_COOKIE)
+    shared = {
+        "name": name,
+        "speak": speaker_of(request),
+        "languages": LANGUAGES,
+        "theme": theme if theme in THEMES else THEMES[0],
+        "themes": THEMES,
+        "asset": assets().address,
+        "path": _own_address(request),
+        "caller": caller,
+        "csrf": "" if session is None else session.csrf_token,
+        "entries": [entry for entry in ENTRIES if isinstance(caller, Caller) and entry.is_for(caller)],
+    }
+    return Template(
+        f"{name}.html", context=shared | context, status_code=status, headers={**_HEADERS, **(headers or {})}
+    )
+
+
+def speaker_of(request: AnyRequest) -> Speaker:
+    """What speaks the language of a request."""
+    return Speaker(chosen_language(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", "")))
+
+
+def see(address: str) -> Redirect:
+    """The answer to a form that has done its work: see another page."""
+    return Redirect(address, status_code=303)
+
+
+def own_address(text: str | None, default: str = "/console") -> str:
+    """An address of the console that a form or a query names; the default for any other."""
+    is_ours = text is not None and text.startswith("/console") and text.isprintable() and "\\" not in text
+    return str(text) if is_ours else default
+
+
+def _own_address(request: AnyRequest) -> str:
+    """The address of a page, to come back to; of the answer to a form, that of the console."""
+    if request.method != "GET":
+        return SIGN_IN if request.scope["path"] == SIGN_IN else "/console"
+    query = request.scope["query_string"].decode("latin-1")
+    return request.scope["path"] + (f"?{query}" if query else "")
+
+
+def _problem_page(request: AnyRequest, error: Exception) -> Response[Any]:
+    """A problem as a page, in its own words; without a session the way to sign in, and back."""
+    kind = next(kind for kind in EXCEPTION_HANDLERS if isinstance(kind, type) and isinstance(error, kind))
+    answer = EXCEPTION_HANDLERS[kind](request, error)
+    body = getattr(answer, "body", None)
+    if body is None:  # Litestar's answer to OPTIONS
+        return answer
+    problem = json.loads(body)
+    if isinstance(error, Problem) and error.name == "unauthenticated":
+        back = quote(_own_address(request), safe="/")
+        return see(f"{SIGN_IN}?next={back}")
+    kept = {name: value for name, value in answer.headers.items() if name.lower() != "content-type"}
+    return page(request, "problem", status=problem["status"], headers=kept, problem=problem)
+
+
+PAGE_PROBLEMS: ExceptionHandlersMap = {
+    Problem: _problem_page,
+    HTTPException: _problem_page,
+    PyMongoError: _problem_page,
+    Exception: _problem_page,
+}
+"""What becomes of problems on pages, as `EXCEPTION_HANDLERS` says it of the API."""

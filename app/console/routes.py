@@ -1,0 +1,19 @@
+"""All routes of the console; none is part of the API's description."""
+
+from litestar import Router
+
+from app.console import asset_routes, sign_in_routes, today_routes
+from app.console.pages import PAGE_PROBLEMS
+
+router = Router(
+    "/",
+    route_handlers=[
+        Router(
+            "/",
+            route_handlers=[sign_in_routes.router, today_routes.router],
+            exception_handlers=PAGE_PROBLEMS,
+        ),
+        asset_routes.router,
+    ],
+    include_in_schema=False,
+)

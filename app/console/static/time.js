@@ -1,0 +1,46 @@
+// Instants as the browser's locale writes them, in the zone of a resource; and countdowns to an instant.
+
+const made = new Map();
+
+function format(zone, options) {
+  const key = `${zone} ${JSON.stringify(options)}`;
+  if (!made.has(key)) {
+    try {
+      made.set(key, new Intl.DateTimeFormat(navigator.language, { ...options, timeZone: zone || undefined }));
+    } catch {
+      made.set(key, new Intl.DateTimeFormat(navigator.language, { ...options, timeZone: 'UTC' }));
+    }
+  }
+  return made.get(key);
+}
+
+const FORMATS = {
+  time: { hour: '2-digit', minute: '2-digit' },
+  date: { weekday: 'short', day: 'numeric', month: 'short' },
+  day: { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' },
+  instant: { dateStyle: 'medium', timeStyle: 'short' },
+};
+
+/** An instant by one of the formats above. */
+export function written(instant, kind, zone) {
+  return format(zone, FORMATS[kind]).format(instant);
+}
+
+/** Seconds as `4:05` or `2:03:09`; none is less than zero. */
+export function left(seconds) {
+  const whole = Math.max(0, Math.ceil(seconds));
+  const [hours, minutes, rest] = [Math.floor(whole / 3_600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (number) => String(number).padStart(2, '0');
+  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
+}
+
+/** Write all <time data-format> within an element anew. */
+export function localize(within = document) {
+  for (const time of within.querySelectorAll('time[data-format]')) {
+    const instant = new Date(time.dateTime);
+    const kind = time.dataset.format;
+    if (Number.isNaN(instant.getTime()) || !(kind in FORMATS)) continue;
+    time.textContent = written(instant, kind, time.dataset.zone);
+    if (time.dataset.zone && kind === 'time') time.title = `${written(instant, 'instant', time.dataset.zone)} (${time.dataset.zone})`;
+  }
+}

@@ -1,0 +1,48 @@
+// Today: buttons that call the API, countdowns of holds, changes of others.
+
+import { Refused, post } from './api.js';
+import { ask, notice, refusal } from './dialog.js';
+import { follow } from './live.js';
+import { refresh } from './refresh.js';
+import { left } from './time.js';
+import { speak, speakOf } from './words.js';
+
+const QUESTIONS = { cancel: 'today.sure_cancel' };
+const update = () => refresh('board');
+
+async function act(form) {
+  const { verb, id } = form.dataset;
+  if (verb in QUESTIONS && !(await ask(speak(QUESTIONS[verb]), { yes: speakOf('verb', verb) }))) return;
+  const row = form.closest('.row');
+  row.classList.add('busy');
+  try {
+    await post(`/v1/reservations/${encodeURIComponent(id)}/${verb}`);
+    notice(speakOf('done', verb));
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    refusal(error);
+  }
+  row.classList.remove('busy');
+  await update();
+}
+
+document.addEventListener('submit', (event) => {
+  if (!event.target.dataset.verb) return;
+  event.preventDefault();
+  act(event.target);
+});
+
+/** Write the seconds that holds have left; a hold that has none left is gone with the next look. */
+function count() {
+  let over = false;
+  for (const time of document.querySelectorAll('time[data-format="left"]')) {
+    const seconds = (Date.parse(time.dateTime) - Date.now()) / 1_000;
+    time.textContent = speak('today.seconds_left', { time: left(seconds) });
+    over ||= seconds < 0;
+  }
+  if (over) update();
+}
+
+count();
+setInterval(count, 1_000);
+follow(update);
