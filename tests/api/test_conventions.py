@@ -240,7 +240,7 @@ async def test_health_and_readiness_are_open(client: httpx.AsyncClient) -> None:
     assert (await client.get("/readyz")).json() == {
         "ready": True,
         "mode": "optimistic",
-        "checks": {"database": "ok", "indexes": "ok", "redis": "unset"},
+        "checks": {"database": "ok", "indexes": "ok", "redis": "unset", "relay": "ok"},
     }
 
 
@@ -255,7 +255,7 @@ async def test_missing_indexes_are_not_ready(client: httpx.AsyncClient, mock_sto
         "ready": False,
         "mode": "optimistic",
         "reason": "The database is not prepared for this process; its log says what is missing.",
-        "checks": {"database": "ok", "indexes": "failed", "redis": "unset"},
+        "checks": {"database": "ok", "indexes": "failed", "redis": "unset", "relay": "ok"},
     }
     (line,) = lines
     assert "reservation_conflict_lookup" in line["reason"]

@@ -27,7 +27,10 @@ async def make_key(store: Store, *scopes: str, customer: str | None = None) -> s
 
 
 class UntilAnswered:
-    """An ASGI application as a server runs it: the last part of an answer ends the request, not the application."""
+    """An ASGI application as a server runs it: the last part of an answer ends the request, not the application.
+
+    A stream of events has no last part; its client leaves with the first.
+    """
 
     def __init__(self, app: Any) -> None:
         self._app = app
@@ -36,8 +39,16 @@ class UntilAnswered:
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer one request; an error of the application before its answer is complete is raised here."""
         complete = asyncio.get_running_loop().create_future()
+        is_stream = False
 
         async def send_on(message: Any) -> None:
+            nonlocal is_stream
+            if message["type"] == "http.response.start":
+                is_stream = (b"content-type", b"text/event-stream") in message["headers"]
+            elif is_stream:
+                message = message | {"more_body": False}
+            if is_stream and complete.done():
+                return
             await send(message)
             if message["type"] == "http.response.body" and not message.get("more_body") and not complete.done():
                 complete.set_result(None)
