@@ -90,8 +90,7 @@ class Book(Intent[Reservation]):
         if self.pool_round is not None:
             random.Random(self.pool_seed + self.pool_round).shuffle(turns)  # noqa: S311  # as above
         if service_rules.assignment == "smallest":
-            rooms = {candidate: view.resource_rules(candidate) for candidate in turns}
-            turns.sort(key=lambda candidate: resource_rules.capacity if (resource_rules := rooms[candidate]) else 0)
+            turns.sort(key=lambda candidate: _room_of(view.resource_rules(candidate)))
         return turns
 
     @property
@@ -232,6 +231,11 @@ class Book(Intent[Reservation]):
             history=[HistoryEntry(at=now, by=self.by, operation=self.operation, to=status)],  # pyright: ignore[reportArgumentType]  # Beanie's ObjectId
             key=self.by,
         )
+
+
+def _room_of(resource_rules: ResourceRules | None) -> tuple[float, int]:
+    """The sort key of a resource by its size: the guests that one reservation can have, then the capacity."""
+    return (0, 0) if resource_rules is None else (resource_rules.guests_limit, resource_rules.capacity)
 
 
 def _fewest_failures(refused: tuple[str, Refused]) -> tuple[int, bool, str]:

@@ -206,7 +206,8 @@ def _lifted_rules_of(stored: Reservation, after: Reservation) -> frozenset[str]:
     """The rules that are not judged again for a reservation that was allowed once.
 
     A start that stays is not judged for how far ahead it lies. A part of the reserved time is judged for its length
-    alone, and for its horizon if its start is new: else a long booking could be shortened to one beyond the horizon. A
+    alone, for its horizon if its start is new (else a long booking could be shortened to one beyond the horizon), and
+    for its guests if they are more. A
     change that adds no load but is no such part is judged by every rule but the capacity: a time that grows into its
     own buffers, which may lie in closed hours, and another service, which may have other hours than the first.
     """
@@ -217,7 +218,8 @@ def _lifted_rules_of(stored: Reservation, after: Reservation) -> frozenset[str]:
     grows = after.start_time < stored.start_time or after.end_time > stored.end_time
     if grows or after.service != stored.service:
         return ahead | {"capacity"}
-    return frozenset(RULES) - ({"duration"} if stays else {"duration", "horizon"})
+    judged = {"duration"} | (set() if stays else {"horizon"}) | ({"guests"} if after.guests > stored.guests else set())
+    return frozenset(RULES) - judged
 
 
 def _patched(stored: Reservation, patch: Patch) -> Reservation:

@@ -53,6 +53,7 @@ Services = Annotated[
     AfterValidator(_each_once),
     Field(description="The services that can be booked here; none if left out."),
 ]
+MaxGuests = Annotated[int, Field(ge=1, le=10_000, description="Of one reservation; no limit if left out.")]
 DurationType: TypeAlias = Literal["fixed", "flexible", "full-day"]
 Length = Annotated[int, Field(ge=1, le=LONGEST_MINUTES)]
 Buffer = Annotated[int, Field(ge=0, le=LONGEST_MINUTES, description="Minutes; 0 if left out.")]
@@ -77,8 +78,12 @@ class ResourcePatch(Body):
     """How much can be booked at the same time; 1 if left out."""
     capacity_mode: CapacityMode | None = None
     """What the capacity counts: `reservations` (if left out), or their `guests`."""
+    max_guests: MaxGuests | None = None
+    """The most guests of one reservation; no limit if left out."""
     services: Services | None = None
     """The services that can be booked here; none if left out."""
+    service_only: bool | None = None
+    """Whether it cannot be booked without a service; false if left out."""
     active: bool | None = None
     """Whether it can be booked anew; true if left out."""
 
@@ -95,7 +100,7 @@ class NewResource(ResourcePatch):
 
 _ASSIGNMENT = (
     "Which free resource is taken where none is named: `even` (over many bookings each gets its share; so if left out),"
-    " `first` by id, or `smallest`: the least capacity that fits, then even."
+    " `first` by id, or `smallest`: the least `maxGuests`, then `capacity`, that fits; then even."
 )
 
 
@@ -239,8 +244,12 @@ class ResourceAnswer(CatalogueAnswer):
     """How much can be booked at the same time."""
     capacity_mode: CapacityMode
     """What the capacity counts: `reservations`, or their `guests`."""
+    max_guests: int | None = None
+    """The most guests of one reservation, if they are limited."""
     services: list[ServiceId]
     """The ids of the services that can be booked here."""
+    service_only: bool
+    """Whether it cannot be booked without a service."""
     active: bool
     """Whether it can be booked anew."""
     history: ShownHistory = None

@@ -22,7 +22,7 @@ class Occupancy(NamedTuple):
     A hold counts until `expires`. `own_start` and `own_end` are the reservation's times without its buffers; they, its
     status, customer, service and version describe it in the answer to a conflicting request. `version` is None where
     the reservation cannot be changed here. `item` numbers the occupancies of one reservation that another program
-    wrote: 0 is its own, n that of its nth item.
+    wrote: 0 is its own, n that of its nth item. `guests` come with it, whether or not the resource counts them.
     """
 
     id: Hashable
@@ -37,6 +37,7 @@ class Occupancy(NamedTuple):
     service: ServiceId | None = None
     version: int | None = 1
     item: int = 0
+    guests: int = 1
 
     @property
     def key(self) -> Hashable:

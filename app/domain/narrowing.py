@@ -48,6 +48,8 @@ def _everywhere(before: ResourceRules, after: ResourceRules, daily: AbstractSet[
     """Whether the edit can strand bookings at any time."""
     if before.active > after.active or after.capacity < before.capacity or before.services - after.services:
         return True
+    if after.guests_limit < before.guests_limit or after.service_only > before.service_only:
+        return True
     if before.timezone == after.timezone:
         return False
     return bool(daily) or not (_is_always(before.schedule) and _is_always(after.schedule))

@@ -7,6 +7,7 @@ knows a database or a clock: `now` is the caller's.
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from math import inf
 from typing import Literal, TypeAlias
 
 from app.domain.ids import ResourceId, ServiceId
@@ -32,7 +33,7 @@ LIFTED_BY_FORCE = frozenset({"notice", "horizon", "schedule", "time-off"})
 LEAD_TIME_RULES = frozenset({"notice", "horizon"})
 """The rules about how far ahead a start lies; a change that keeps the start is not judged by them."""
 Assignment: TypeAlias = Literal["even", "first", "smallest"]
-"""Which free member of a pool is booked: the least used, the first by id, or the smallest capacity that suffices."""
+"""Which free member of a pool is booked: the least used, the first by id, or the smallest that suffices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,11 @@ class ResourceRules:
     id: ResourceId
     capacity: int = 1
     by_guests: bool = False
+    max_guests: int | None = None
+    """The most guests of one reservation, if they are limited."""
     services: frozenset[ServiceId] = frozenset()
+    service_only: bool = False
+    """Whether it cannot be booked without a service."""
     active: bool = True
     timezone: str = "UTC"
     schedule: Schedule = ALWAYS
@@ -53,6 +58,12 @@ class ResourceRules:
     def __post_init__(self) -> None:
         """Index the times off once."""
         object.__setattr__(self, "time_off_index", TimeOffIndex(self.time_off))
+
+    @property
+    def guests_limit(self) -> float:
+        """The most guests that one reservation can have: as many as are allowed, and as fit where they are counted."""
+        allowed = inf if self.max_guests is None else self.max_guests
+        return min(allowed, self.capacity if self.by_guests else inf)
 
     def units(self, guests: int) -> int:
         """The units of capacity that a reservation for so many guests takes."""
@@ -208,6 +219,9 @@ def _service_active(service: ServiceRules | None) -> Check:
 
 def _service_offered(resource: ResourceRules, service: ServiceRules | None) -> Check:
     if service is None:
+        if resource.service_only:
+            detail = f"The resource {resource.id!r} is booked only with a service; name one that it offers."
+            return Check("service-offered", ok=False, detail=detail)
         return _passes("service-offered", "No service is asked for.")
     if service.id in resource.services:
         return _passes("service-offered", "The resource offers the service.")
@@ -285,12 +299,13 @@ def _time_off(request: BookingRequest, resource: ResourceRules) -> Check:
 
 
 def _guests(request: BookingRequest, resource: ResourceRules) -> Check:
-    if not resource.by_guests:
-        return _passes("guests", "The resource does not count guests.")
-    if request.guests > resource.capacity:
-        detail = f"{request.guests} guests are more than the {resource.capacity} that the resource can take."
+    limit = resource.guests_limit
+    if limit == inf:
+        return _passes("guests", "The resource does not limit guests.")
+    if request.guests > limit:
+        detail = f"{request.guests} guests are more than the {limit} that the resource can take."
         return Check("guests", ok=False, detail=detail)
-    return _passes("guests", f"The resource can take {resource.capacity} guests.")
+    return _passes("guests", f"The resource can take {limit} guests.")
 
 
 def _capacity(

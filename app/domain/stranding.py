@@ -41,10 +41,12 @@ def stranded(
 
 
 def _is_given_up(booking: Occupancy, before: ResourceRules, after: ResourceRules) -> bool:
-    """Whether the resource is no longer active, or no longer offers the booked service."""
-    return before.active > after.active or (
-        booking.service is not None and booking.service in before.services and booking.service not in after.services
-    )
+    """Whether the resource is no longer active, no longer booked like this, or no longer takes so many guests."""
+    if before.active > after.active or after.guests_limit < booking.guests <= before.guests_limit:
+        return True
+    if booking.service is None:
+        return after.service_only > before.service_only
+    return booking.service in before.services and booking.service not in after.services
 
 
 def _newly_off(bookings: Iterable[Occupancy], before: ResourceRules, after: ResourceRules) -> set[Hashable]:

@@ -12,7 +12,7 @@ from app.storage import row_reader
 from app.storage.bson_types import Row
 from app.storage.documents import Reservation
 from app.storage.row_reader import EXPIRY_IGNORING, OccupiedTime, folded
-from app.storage.values import COUNT_MAX, identity, instant, row_key, shown_text
+from app.storage.values import COUNT_MAX, count, identity, instant, row_key, shown_text
 
 _FIELDS_OF_OTHERS = frozenset({"items", "deletedAt", "isDeleted", "_status"})
 _TEXT = frozenset({str, type(None)})
@@ -43,7 +43,7 @@ def _own(row: Mapping[str, Any]) -> Occupancy | None:
     get = row.get
     resource, status, units, version = get("resource"), get("status"), get("units"), get("version")
     start, end, block_start, block_end = get("startTime"), get("endTime"), get("blockStart"), get("blockEnd")
-    customer, service, expires = get("customer"), get("service"), get("expiresAt")
+    customer, service, expires, guests = get("customer"), get("service"), get("expiresAt"), get("guests")
     if not (
         type(resource) is str
         and (status == "confirmed" or (status == "pending" and (expires is None or type(expires) is datetime)))
@@ -73,6 +73,8 @@ def _own(row: Mapping[str, Any]) -> Occupancy | None:
         customer,
         service,
         version,
+        0,
+        guests if type(guests) is int else 1,
     )
 
 
@@ -100,6 +102,7 @@ def _foreign(row: Row, by_guest: Container[str]) -> list[tuple[ResourceId, Occup
             service=None if service is None else ServiceId(service),
             version=_version(row),
             item=taken.place,
+            guests=count(row.get("guestCount")) or count(row.get("guests")) or 1,
         )
         found.append((taken.resource, occupancy))
     return found
@@ -132,4 +135,5 @@ def occupancy(reservation: Reservation) -> Occupancy:
         customer=reservation.customer,
         service=reservation.service,
         version=reservation.version,
+        guests=reservation.guests,
     )

@@ -38,7 +38,7 @@ def resource_rules_of(row: Mapping[str, Any], schedule: Schedule | None = None) 
     """
     with _readable("resource", row):
         resource = Resource.model_validate({name: value for name, value in row.items() if name not in _UNJUDGED})
-        _bounded(capacity=(resource.capacity, CAPACITY_MAX))
+        _bounded(capacity=(resource.capacity, CAPACITY_MAX), max_guests=(resource.max_guests, CAPACITY_MAX))
         tz = zone(resource.timezone)
         if schedule is None:
             schedule = stored_schedule(row["schedule"]) if row.get("schedule") is not None else ALWAYS
@@ -46,7 +46,9 @@ def resource_rules_of(row: Mapping[str, Any], schedule: Schedule | None = None) 
             id=resource.id,
             capacity=resource.capacity,
             by_guests=resource.capacity_mode == "guests",
+            max_guests=resource.max_guests,
             services=frozenset(resource.services),
+            service_only=resource.service_only,
             active=resource.active,
             timezone=resource.timezone,
             schedule=schedule,

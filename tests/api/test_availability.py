@@ -348,6 +348,20 @@ class TestWhatIsOffered:
         assert await slots(api, service="wash", resource="room", **MONDAY) == []
         assert failed_rules(ok(await api.get(EXPLAIN, **booking_body(service="wash")))) == ["service-offered"]
 
+    async def test_a_party_that_is_too_large_is_offered_nothing(self, api: ApiClient) -> None:
+        """Nor is a time without a service where one is required; explain and a booking say which rule it is."""
+        await api.service()
+        await api.resource(services=["cut"], maxGuests=4, serviceOnly=True)
+
+        assert len(await slots(api, service="cut", resource="room", guests=4, **MONDAY)) == 24
+        for rule, wish, asked in (
+            ("guests", booking_body(service="cut", guests=5), {"service": "cut", "guests": 5}),
+            ("service-offered", booking_body(), {"minutes": 60}),
+        ):
+            assert await slots(api, resource="room", **asked, **MONDAY) == []
+            assert failed_rules(ok(await api.get(EXPLAIN, **wish))) == [rule]
+            assert failed_rules(problem(await api.post(wish), "rule")) == [rule]
+
 
 @pytest.mark.promise("questions")
 class TestMuchAtOnce:

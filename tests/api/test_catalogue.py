@@ -48,6 +48,7 @@ async def test_a_resource_shows_its_defaults(client: httpx.AsyncClient) -> None:
         "capacity": 1,
         "capacityMode": "reservations",
         "services": [],
+        "serviceOnly": False,
         "active": True,
     }
 
@@ -132,6 +133,9 @@ BAD: list[tuple[str, dict[str, Any], str]] = [
     ("resources", {"capacity": 10_001}, "/capacity"),
     ("resources", {"capacity": True}, "/capacity"),
     ("resources", {"capacityMode": "per-guest"}, "/capacityMode"),
+    *(("resources", {"maxGuests": size}, "/maxGuests") for size in (0, -1, 10_001, 10**400, 1.5, "4", True)),
+    *(("resources", {"serviceOnly": flag}, "/serviceOnly") for flag in (0, "true")),
+    ("resources", {"serviceOnly": []}, "/serviceOnly"),
     ("resources", {"services": "cut"}, "/services"),
     ("resources", {"services": ["cut"]}, "/services/0"),
     ("resources", {"schedule": {}}, "/schedule"),
@@ -234,14 +238,17 @@ async def test_a_patch_merges(client: httpx.AsyncClient) -> None:
     """What is left out stays, arrays are replaced, null unsets to the default."""
     for identity in ("a", "b"):
         await add(client, "services", id=identity)
-    made = (await add(client, "resources", capacity=5, services=["a", "b"], timezone="Europe/Berlin")).json()
+    fields: dict[str, Any] = {"capacity": 5, "services": ["a", "b"], "timezone": "Europe/Berlin"}
+    made = (await add(client, "resources", **fields, maxGuests=4, serviceOnly=True)).json()
     path = f"/v1/resources/{made['id']}"
 
     first = (await edit(client, path, services=["b"], active=False)).json()
     changed = {name: first[name] for name in ("updatedAt", "history")}
     assert first == made | {"services": ["b"], "active": False, "version": 2} | changed
-    second = (await edit(client, path, services=None, capacity=None, timezone=None, active=None)).json()
-    fresh = {"services": [], "capacity": 1, "timezone": "UTC", "active": True}
+    unset: dict[str, Any] = dict.fromkeys((*fields, "active", "maxGuests", "serviceOnly"))
+    second = (await edit(client, path, **unset)).json()
+    assert made.pop("maxGuests") == 4
+    fresh = {"services": [], "capacity": 1, "timezone": "UTC", "active": True, "serviceOnly": False}
     changed = {name: second[name] for name in ("updatedAt", "history")}
     assert second == made | fresh | {"version": 3} | changed
     assert (await client.get(path)).json() == second

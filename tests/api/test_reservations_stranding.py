@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.support.api_client import ApiClient, ok, problem
+from tests.support.api_client import ApiClient, booking_body, ok, problem
 from tests.support.times import HOUR, MINUTE, NINE
 
 ROOM = "/v1/resources/room"
@@ -113,6 +113,32 @@ async def test_what_has_ended_has_nothing_to_lose(api: ApiClient) -> None:
     )
 
     ok(await edit(api, active=False))
+
+
+async def test_fewer_guests_strand_larger_parties(api: ApiClient) -> None:
+    """Also where guests take no capacity; what is left above the limit can shrink, and neither grow nor move."""
+    small, large = await api.booked(guests=4), await api.booked(guests=7)
+    ok(await edit(api, maxGuests=9))
+    ok(await edit(api, maxGuests=7))
+
+    await assert_strands(api, [large], maxGuests=5)
+    problem(await api.change(large, guests=8), "rule", "/guests")
+    problem(await api.change(large, **booking_body(NINE + HOUR)), "rule", "/guests")
+    problem(await api.change(small, guests=6), "rule", "/guests")
+    ok(await api.change(small, guests=5))
+    ok(await api.change(large, guests=6, notes="x"))
+    ok(await edit(api, maxGuests=None))
+    ok(await api.change(large, guests=60))
+
+
+async def test_a_resource_for_services_alone_strands_what_has_none(api: ApiClient) -> None:
+    """After that no new booking comes without a service, and none gives its service up."""
+    cut, plain = await api.booked(service="cut"), await api.booked()
+
+    await assert_strands(api, [plain], serviceOnly=True)
+    problem(await api.book(), "rule", "/service")
+    problem(await api.change(cut, service=None), "rule", "/service")
+    ok(await api.change(plain, notes="x"))
 
 
 async def test_a_service_that_goes_strands_those_who_booked_it(api: ApiClient) -> None:

@@ -267,6 +267,7 @@ async def test_a_cursor_asks_nothing_else(api: ApiClient) -> None:
 CATALOGUE: list[tuple[str, str]] = [
     *((kind, name) for kind in ("resources", "services", "customers") for name in ("description", "metadata")),
     *(("resources", name) for name in ("name", "timezone", "capacity", "capacityMode", "services", "active")),
+    *(("resources", name) for name in ("maxGuests", "serviceOnly", "metadata.a")),
     *(("resources", name) for name in ("schedule", "schedule.weekly", "timeOff", "formerCapacities")),
     *(("services", name) for name in ("durationType", "durationMinutes", "bufferBeforeMinutes", "horizonDays")),
     *(("services", name) for name in ("cancellationNoticeMinutes", "slotIntervalMinutes", "approval", "assignment")),

@@ -76,6 +76,8 @@ class Place:
     overrides: dict[date, Windows]
     time_off: list[tuple[str, str]]
     active: bool = True
+    max_guests: int | None = None
+    service_only: bool = False
 
     @property
     def tz(self) -> ZoneInfo:
@@ -104,6 +106,15 @@ class Place:
     def units(self, guests: int) -> int:
         """What so many people take."""
         return guests if self.mode == "guests" else 1
+
+    def limits(self) -> dict[str, Any]:
+        """The fields by which it refuses who would have room."""
+        most = {} if self.max_guests is None else {"maxGuests": self.max_guests}
+        return most | {"active": self.active, "serviceOnly": self.service_only}
+
+    def admits(self, guests: int) -> bool:
+        """Whether so many people may come at once."""
+        return (self.max_guests is None or guests <= self.max_guests) and self.units(guests) <= self.capacity
 
     def _spans(self, first: date, last: date) -> Iterator[Slot]:
         for day in (first + n * DAY for n in range((last - first).days + 1)):
@@ -179,6 +190,15 @@ class Catalogue:
             slots = place.grid(*self.span, self.length, minutes * MINUTE)
         return [slot for slot in slots if all(abs(slot[0] - edge) > 5 * MINUTE for edge in self.edges)]
 
+    def broken_by(self, place: Place) -> set[str]:
+        """The rules that refuse every time on a place."""
+        broken = {
+            "resource-active": not place.active,
+            "service-offered": self.service is None and place.service_only,
+            "guests": not place.admits(self.guests),
+        }
+        return {rule for rule, is_broken in broken.items() if is_broken}
+
     def block(self, slot: Slot) -> Slot:
         """The slot with its buffers."""
         service = self.service or {}
@@ -211,6 +231,9 @@ def random_catalogue(random: Random, name: str, now: datetime) -> Catalogue:
     places = [_place(random, f"{name}-{n}", zone, dates, service) for n in range(count)]
     if named and random.random() < 0.08:
         places[0].active = False
+    for place in places:
+        place.max_guests = random.choice((None, None, 1, 2, 9))
+        place.service_only = random.random() < (0.1 if service is None else 0.5)
     guests = random.choice((1, 1, 2, max(place.capacity for place in places) + 1))
     return Catalogue(service, places, named, span, dates if as_dates else None, zone, guests, length, days, edges)
 

@@ -77,7 +77,9 @@ class Resource(CatalogueObject):
     """Higher capacities of the past, ordered by `until`, each lower than the one before it. Load before an `until` is
     judged by its capacity."""
     capacity_mode: Literal["reservations", "guests"] = "reservations"
+    max_guests: int | None = None
     services: list[ServiceId] = Field(default_factory=list)
+    service_only: bool = False
     active: bool = True
     schedule: Schedule | None = None
     time_off: list[TimeOff] | None = None

@@ -125,6 +125,20 @@ class TestAssignment:
         assert (taken.pop("a"), taken.pop("b")) == (0, 0)
         assert chi_square(taken) < CRITICAL[1], taken
 
+    def test_the_fewest_guests_come_before_the_capacity(self) -> None:
+        """By `maxGuests`, of equals by capacity, and those without a limit last."""
+        sizes = {"a": (None, 1), "b": (6, 1), "c": (4, 9), "d": (4, 2)}
+        rooms = [
+            ResourceRules(ResourceId(name), capacity, max_guests=most, services=frozenset({CUT_ID}))
+            for name, (most, capacity) in sizes.items()
+        ]
+        chosen = [
+            taker(rooms, guests=guests).judge(FixedView(rooms, [offering(assignment="smallest")])).value.resource
+            for guests in (1, 4, 5, 7)
+        ]
+
+        assert chosen == ["d", "d", "b", "a"]
+
     def test_the_same_booking_is_tried_in_the_same_order_again(self) -> None:
         """A batch that goes again comes to the same choice."""
         rooms = pool(6)

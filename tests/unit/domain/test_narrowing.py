@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -32,6 +33,16 @@ SERVICES = (CUT_ID, DAY_ID)
 DAILY = frozenset({"day"})
 TIMES = st.integers(0, 47).map(lambda half: half * 30)
 DAYS = st.integers(-4, 6)
+GUESTS = st.integers(1, 4)
+PLAIN: dict[str, st.SearchStrategy[Any]] = {
+    "capacity": st.integers(1, 3),
+    "services": st.frozensets(st.sampled_from(SERVICES)),
+    "active": st.booleans(),
+    "max_guests": st.none() | GUESTS,
+    "service_only": st.booleans(),
+}
+"""Fields that have the same effect at every time."""
+EDITS = ["schedule", "wider", "time-off", "timezone", *PLAIN, "all"]
 
 
 @st.composite
@@ -76,14 +87,12 @@ def cases(draw: st.DrawFn) -> tuple[list[Occupancy], ResourceRules, ResourceRule
 
     before = ResourceRules(
         ROOM_ID,
-        capacity=draw(st.integers(1, 3)),
-        services=draw(st.frozensets(st.sampled_from(SERVICES))),
-        active=draw(st.booleans()),
         timezone=place,
         schedule=draw(schedules()),
         time_off=draw(times_off()),
+        **{name: draw(values) for name, values in PLAIN.items()},
     )
-    edit = draw(st.sampled_from(["schedule", "wider", "time-off", "capacity", "services", "active", "timezone", "all"]))
+    edit = draw(st.sampled_from(EDITS))
     after = before
     if edit in {"schedule", "all"}:
         after = replace(after, schedule=draw(schedules()))
@@ -91,12 +100,9 @@ def cases(draw: st.DrawFn) -> tuple[list[Occupancy], ResourceRules, ResourceRule
         after = replace(after, schedule=draw(wider(before.schedule)))
     if edit in {"time-off", "all"}:
         after = replace(after, time_off=draw(times_off()))
-    if edit in {"capacity", "all"}:
-        after = replace(after, capacity=draw(st.integers(1, 3)))
-    if edit in {"services", "all"}:
-        after = replace(after, services=draw(st.frozensets(st.sampled_from(SERVICES))))
-    if edit in {"active", "all"}:
-        after = replace(after, active=draw(st.booleans()))
+    for name, values in PLAIN.items():
+        if edit in {name, "all"}:
+            after = replace(after, **{name: draw(values)})
     if edit == "timezone":
         after = replace(after, timezone=draw(st.sampled_from([*PLACES])))
     now = Millis(start_of_day(middle + timedelta(days=draw(DAYS)), tz) + draw(TIMES) * MINUTE)
@@ -119,7 +125,7 @@ def bookings(draw: st.DrawFn, middle: date, place: str, now: Millis) -> list[Occ
         buffer = draw(st.sampled_from([0, 30 * MINUTE]))
         if now < end and start < end:
             block = Millis(start - buffer), Millis(end + buffer)
-            found.append(Occupancy(number, *block, own_start=start, own_end=end, service=service))
+            found.append(Occupancy(number, *block, own_start=start, own_end=end, service=service, guests=draw(GUESTS)))
     return found
 
 
@@ -133,8 +139,10 @@ def holds(room: ResourceRules, booking: Occupancy) -> list[bool]:
     else:
         days = True
         opened = is_open(room.schedule, tz, booking.own_start, booking.own_end).ok
-    offered = booking.service is None or booking.service in room.services
-    return [room.active, offered, days, opened, room.time_off_index.first(booking.own_start, booking.own_end) is None]
+    offered = not room.service_only if booking.service is None else booking.service in room.services
+    allowed = room.max_guests is None or booking.guests <= room.max_guests
+    away = room.time_off_index.first(booking.own_start, booking.own_end) is not None
+    return [room.active, offered, allowed, days, opened, not away]
 
 
 def judged(found: Sequence[Occupancy], before: ResourceRules, after: ResourceRules) -> set[object]:

@@ -270,6 +270,21 @@ class TestCapacity:
         assert failing_rules(wish(guests=5), counting) == ["guests", "capacity"]
         assert failing_rules(wish(guests=5), replace(counting, by_guests=False)) == []
 
+    def test_a_party_above_the_allowed_size_breaks_a_rule(self) -> None:
+        """Where guests count and where they do not; the lower of the limit and the capacity decides."""
+        for by_guests in (True, False):
+            room = replace(ROOM, capacity=4, by_guests=by_guests, max_guests=3)
+            assert failing_rules(wish(guests=3), room) == []
+            assert failing_rules(wish(guests=4), room) == ["guests"]
+        roomy = replace(ROOM, capacity=4, by_guests=True, max_guests=10)
+        assert failing_rules(wish(guests=5), roomy) == ["guests", "capacity"]
+
+    def test_some_resources_are_booked_with_a_service_alone(self) -> None:
+        """Without one the rule says so, which judges what a resource offers."""
+        verdict = judge(wish(), replace(ROOM, service_only=True), None, Calendar(NOW))
+
+        assert [check.rule for check in verdict.failed] == ["service-offered"]
+
 
 @pytest.mark.parametrize(
     ("room", "offer", "expected"),

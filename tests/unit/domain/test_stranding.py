@@ -22,18 +22,26 @@ SERVICES = (CUT_ID, DYE)
 ROOM = ResourceRules(ROOM_ID, capacity=3, services=frozenset(SERVICES))
 
 
-def booking(start: int, end: int, units: int = 1, *, name: object = 0, service: ServiceId | None = None) -> Occupancy:
+def booking(
+    start: int, end: int, units: int = 1, *, name: object = 0, service: ServiceId | None = None, guests: int = 1
+) -> Occupancy:
     """A booking, short to write."""
-    return Occupancy(name, Millis(start), Millis(end), units, service=service)
+    return Occupancy(name, Millis(start), Millis(end), units, service=service, guests=guests)
 
 
 @st.composite
 def books(draw: st.DrawFn) -> list[Occupancy]:
     """What is booked on one resource, also more than fits."""
-    lives = st.tuples(st.integers(0, END - 1), st.integers(1, 6), st.integers(1, 3), st.sampled_from([None, *SERVICES]))
+    lives = st.tuples(
+        st.integers(0, END - 1),
+        st.integers(1, 6),
+        st.integers(1, 3),
+        st.sampled_from([None, *SERVICES]),
+        st.integers(1, 5),
+    )
     return [
-        booking(start, min(start + length, END), units, name=name, service=service)
-        for name, (start, length, units, service) in enumerate(draw(st.lists(lives, max_size=10)))
+        booking(start, min(start + length, END), units, name=name, service=service, guests=guests)
+        for name, (start, length, units, service, guests) in enumerate(draw(st.lists(lives, max_size=10)))
     ]
 
 
@@ -43,6 +51,8 @@ ROOMS = st.builds(
     capacity=st.integers(1, 6),
     services=st.frozensets(st.sampled_from(SERVICES)),
     active=st.booleans(),
+    max_guests=st.none() | st.integers(1, 5),
+    service_only=st.booleans(),
 )
 
 
@@ -53,8 +63,9 @@ def names(found: list[Occupancy]) -> set[object]:
 
 def unbroken_rules(one: Occupancy, room: ResourceRules) -> set[str]:
     """The rules of the resource that it does not break."""
-    offered = one.service is None or one.service in room.services
-    rules = {"active": room.active, "offered": offered, "guests": one.units <= room.capacity}
+    offered = not room.service_only if one.service is None else one.service in room.services
+    allowed = room.max_guests is None or one.guests <= room.max_guests
+    rules = {"active": room.active, "offered": offered, "guests": allowed, "units": one.units <= room.capacity}
     return {rule for rule, holds in rules.items() if holds}
 
 
@@ -87,7 +98,8 @@ def test_an_edit_that_changes_nothing_strands_no_booking(booked: list[Occupancy]
 @given(books(), ROOMS)
 def test_more_room_strands_no_booking(booked: list[Occupancy], room: ResourceRules) -> None:
     """A resource can always be made larger, offer more and be activated."""
-    wider = replace(room, capacity=room.capacity + 1, active=True, services=frozenset(SERVICES))
+    freed = replace(room, active=True, max_guests=None, service_only=False)
+    wider = replace(freed, capacity=room.capacity + 1, services=frozenset(SERVICES))
 
     assert stranded(booked, room, wider) == []
 
@@ -100,11 +112,14 @@ def test_more_room_strands_no_booking(booked: list[Occupancy], room: ResourceRul
         (replace(ROOM, services=frozenset()), {"cut"}),
         (replace(ROOM, capacity=2), set()),
         (replace(ROOM, capacity=1), {"plain", "cut"}),
+        (replace(ROOM, service_only=True), {"plain"}),
+        (replace(ROOM, max_guests=3), set()),
+        (replace(ROOM, max_guests=2), {"cut"}),
     ],
 )
 def test_each_edit_names_its_own(after: ResourceRules, expected: set[object]) -> None:
     """Deactivation strands all, a service that goes those who booked it, less capacity those who share an instant."""
-    booked = [booking(0, 10, name="plain"), booking(5, 15, name="cut", service=CUT_ID)]
+    booked = [booking(0, 10, name="plain"), booking(5, 15, name="cut", service=CUT_ID, guests=3)]
 
     assert names(stranded(booked, ROOM, after)) == expected
 
