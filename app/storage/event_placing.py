@@ -110,7 +110,7 @@ def chronological(rows: Iterable[BsonDocument]) -> list[BsonDocument]:
     An event counts as not before those before it of its subject, whatever the clocks of their writers said.
     """
     latest: dict[str, datetime] = {}
-    timed = []
+    timed: list[tuple[datetime, BsonDocument]] = []
     for row in rows:
         subject = row["_id"].rsplit(":", 2)[0]
         latest[subject] = at = max(latest.get(subject, row["at"]), row["at"])

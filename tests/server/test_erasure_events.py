@@ -209,6 +209,8 @@ async def test_notes_on_findings_are_in_no_event(api: ApiClient) -> None:
     rows = await api.store.database["events"].find({"type": {"$regex": "^finding"}}).to_list(None)
     assert [row["type"] for row in rows] == ["finding.opened", "finding.changed", "finding.changed"]
     assert [row.get("changed") for row in rows] == [None, ["state"], ["history"]]
+    shown = ok(await api.get("/v1/events", type="finding.changed"))["items"]
+    assert [(each["version"], each["finding"]["state"]) for each in shown] == [(2, "acknowledged"), (3, "acknowledged")]
 
 
 @pytest.mark.parametrize("part_bytes", [1, 2**16])
