@@ -31,6 +31,7 @@ class Receiver:
         self.requests: list[ReceivedRequest] = []
         self.answer: Answer = answer_with(204)
         self.port = 0
+        self._serving: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
@@ -39,6 +40,18 @@ class Receiver:
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Record and answer the one request of a connection."""
+        serving = asyncio.create_task(self._serve(reader, writer))
+        self._serving.add(serving)
+        serving.add_done_callback(self._serving.discard)
+        await asyncio.wait([serving])
+
+    async def close(self) -> None:
+        """Break off the answers that have no end."""
+        for each in self._serving:
+            each.cancel()
+        await asyncio.gather(*self._serving, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
             headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
@@ -47,7 +60,9 @@ class Receiver:
             writer.close()
             await writer.wait_closed()
         except (ConnectionError, asyncio.IncompleteReadError):
-            writer.close()  # the sender has closed the connection
+            pass  # the sender has closed the connection
+        finally:
+            writer.close()
 
 
 def answer_with(status: int, *headers: str) -> Answer:
@@ -71,3 +86,4 @@ async def alert_receiver(tls: ssl.SSLContext | None = None) -> AsyncIterator[Rec
         yield receiver
     finally:
         server.close()
+        await receiver.close()
