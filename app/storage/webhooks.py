@@ -1,16 +1,21 @@
 """The store of webhooks. People change them by version, deliveries by cursor, so neither writes over the other."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import structlog
 from bson import ObjectId
+from pydantic import ValidationError
 from pymongo import ReturnDocument
 
 from app.deadline import sending
 from app.storage.bson_types import BsonDocument, Filter
 from app.storage.client import Store
 from app.storage.documents import Webhook, WebhookDelivery
+from app.storage.values import shown_text
+
+log = structlog.get_logger()
 
 PRUNE_BATCH = 1_000
 """Records that one statement removes."""
@@ -29,15 +34,16 @@ class WebhookStore:
     store: Store
 
     async def find(self, identity: ObjectId) -> Webhook | None:
-        """A webhook; None where there is none."""
-        found: Webhook | None = await self.store.of(Webhook).find_one({"_id": identity})
-        return found
+        """A webhook; None where there is none, or where another program stored it so that it cannot be read."""
+        row = await self.store.database[_WEBHOOKS].find_one({"_id": identity})
+        found = _readable([] if row is None else [row])
+        return found[0] if found else None
 
     async def find_some(self, limit: int, *, after: ObjectId | None = None) -> list[Webhook]:
-        """Up to `limit` webhooks by id, after an id."""
+        """Up to `limit` webhooks by id, after an id, without those that cannot be read."""
         beyond: Filter = {} if after is None else {"_id": {"$gt": after}}
         rows = await self.store.database[_WEBHOOKS].find(beyond).sort("_id", 1).limit(limit).to_list(None)
-        return [Webhook.model_validate(row) for row in rows]
+        return _readable(rows, say=True)
 
     async def count(self) -> int:
         """How many there are."""
@@ -76,7 +82,7 @@ class WebhookStore:
             "$or": [{"nextAt": {"$exists": False}}, {"nextAt": {"$lte": now}}],
         }
         rows = await self.store.database[_WEBHOOKS].find(waiting, {"history": 0}).sort("_id", 1).to_list(None)
-        return [Webhook.model_validate(row) for row in rows]
+        return _readable(rows)
 
     async def move_cursor(self, webhook: Webhook, to: int) -> Webhook | None:
         """Move the cursor over events that are not wanted; None where somebody else has set it meanwhile."""
@@ -134,3 +140,20 @@ class WebhookStore:
             which, change, return_document=ReturnDocument.AFTER
         )
         return None if row is None else Webhook.model_validate(row)
+
+
+def _readable(rows: Iterable[BsonDocument], *, say: bool = False) -> list[Webhook]:
+    """The webhooks among some rows: one that cannot be read must not stop the others.
+
+    Args:
+        rows: What is stored.
+        say: Whether to log the others; not for what is asked several times a second.
+    """
+    found: list[Webhook] = []
+    for row in rows:
+        try:
+            found.append(Webhook.model_validate(row))
+        except ValidationError:
+            if say:
+                log.warning("webhook left out, it cannot be read", webhook=shown_text(row["_id"]))
+    return found

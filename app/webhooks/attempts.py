@@ -4,6 +4,7 @@ import time
 from dataclasses import dataclass
 from datetime import timedelta
 
+import pymongo
 from bson import ObjectId
 
 from app.outgoing.network import Network
@@ -13,6 +14,8 @@ from app.storage.documents import Webhook, WebhookDelivery
 from app.storage.webhooks import WebhookStore
 from app.webhooks.secret_box import SecretBox, SecretUnreadable
 
+RECORD_SECONDS = 10.0
+"""How long the database may take for a record."""
 TEST_TYPE = "webhook.test"
 """The type of a test, which no event has."""
 
@@ -76,7 +79,8 @@ class Sender:
             error=None if failure is None else str(failure),
             milliseconds=round((time.monotonic() - began) * 1_000),
         )
-        await self._stored.record(delivery)
+        with pymongo.timeout(RECORD_SECONDS):
+            await self._stored.record(delivery)
         return Attempt(delivery, timedelta(0) if failure is None else failure.pause)
 
     def _receiver(self, webhook: Webhook) -> Receiver:

@@ -95,11 +95,12 @@ class Courier:
 
     async def _deliver_one(self, webhook: Webhook, event: Event) -> Webhook | None:
         attempt = await self._sender.send(webhook, event.type, message_of(event))
-        if not attempt.delivered:
-            return await self._note_failure(webhook, event, attempt)
-        if webhook.failures:
-            log.info("a webhook takes events again", webhook=str(webhook.id), failures=webhook.failures)
-        return await self._stored.note_success(webhook, event.id, self._store.clock.now())
+        with pymongo.timeout(ANSWER_SECONDS):
+            if not attempt.delivered:
+                return await self._note_failure(webhook, event, attempt)
+            if webhook.failures:
+                log.info("a webhook takes events again", webhook=str(webhook.id), failures=webhook.failures)
+            return await self._stored.note_success(webhook, event.id, self._store.clock.now())
 
     async def _note_failure(self, webhook: Webhook, event: Event, attempt: Attempt) -> Webhook | None:
         """Plan the next attempt, or pause the webhook if it is over."""

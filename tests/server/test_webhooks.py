@@ -91,6 +91,7 @@ def meanwhile(receiver: theirs.Receiver, act: Callable[[], Any]) -> None:
     receiver.answer = answer
 
 
+@pytest.mark.promise("webhooks")
 class TestDelivery:
     """What comes, and in which order."""
 
@@ -153,6 +154,16 @@ class TestDelivery:
 
         assert ids(hook) == ids(other_hook) == places
 
+    async def test_what_cannot_be_read_stops_no_other(self, store: Store, hook: theirs.Receiver) -> None:
+        """A webhook that another program has damaged is left out."""
+        damaged, webhook = await add_webhook(store, hook.url), await add_webhook(store, hook.url)
+        await store.database["webhooks"].update_one({"_id": damaged.id}, {"$set": {"secret": 7}})
+        await log_events(store, 2)
+        await look(dispatcher_of(store))
+
+        assert (await read(store, webhook)).cursor == 2
+        assert [each.webhook.id for each in await read_figures(store)] == [webhook.id]
+
     async def test_events_that_were_removed_are_missed(self, store: Store, hook: theirs.Receiver) -> None:
         """A webhook that was behind the oldest event goes on from there; its history, the log and a count say so."""
         webhook = await add_webhook(store, hook.url)
@@ -167,6 +178,7 @@ class TestDelivery:
         assert [each["events"] for each in logged if "oldest event" in each["event"]] == [5]
 
 
+@pytest.mark.promise("webhooks")
 @pytest.mark.servers("any", once=True)
 class TestFailures:
     """What receivers do instead of taking an event."""
@@ -458,6 +470,7 @@ class TestSecrets:
         assert issued.secret.removeprefix("whsec_") not in str(await store.database["webhooks"].find_one())
 
 
+@pytest.mark.promise("webhooks")
 class TestProcesses:
     """Who sends, and what becomes of a request whose sender dies."""
 

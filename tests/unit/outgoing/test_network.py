@@ -3,16 +3,19 @@
 import asyncio
 import json
 import os
+import shutil
 import socket
+import ssl
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpcore
 import pytest
 
-from app.outgoing import network
+from app.outgoing import network, receiver
 from app.outgoing.addresses import is_public
 from app.outgoing.network import Network
 from app.outgoing.receiver import DeliveryFailed, Message, Receiver
@@ -192,3 +195,27 @@ async def test_the_proxies_of_the_environment_are_not_used(hook: theirs.Receiver
 
     assert json.loads(output) == 204
     assert len(hook.requests) == 1
+
+
+async def test_the_certificate_is_that_of_the_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """TLS asks for the name of the URL and verifies it, whichever address was connected to."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not on the PATH")
+    make = "openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=x -addext subjectAltName=DNS:hooks.example"
+    options = ["-keyout", "key", "-out", "certificate"]
+    await asyncio.to_thread(subprocess.run, [*make.split(), *options], cwd=tmp_path, check=True, capture_output=True)
+    asked: list[str | None] = []
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+    tls.sni_callback = lambda _, name, __: asked.append(name)
+    trusting = ssl.create_default_context(cafile=tmp_path / "certificate")
+    monkeypatch.setattr(receiver, "_tls", lambda: trusting)
+    async with alert_receiver(tls) as secure:
+        url = f"https://hooks.example:{secure.port}/"
+        assert await Receiver(url, (), Network(private=True, resolver=Names("127.0.0.1"))).post(HELLO) == 204
+        other = Network(private=True, resolver=Names("127.0.0.1"))
+        refusal = await reason(url.replace("hooks", "others"), other)
+
+    assert asked == ["hooks.example", "others.example"]
+    assert "CERTIFICATE_VERIFY_FAILED" in refusal
+    assert [got.headers["host"] for got in secure.requests] == [f"hooks.example:{secure.port}"]
