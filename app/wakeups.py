@@ -18,7 +18,7 @@ Topic: TypeAlias = Literal["outbox", "events"]
 """`outbox`: an event waits for its place; `events`: one has got it."""
 
 COALESCED_SECONDS = 0.02
-"""Signals of the same topic within this time are one."""
+"""The least time between two signals of the same topic: what comes in between is told at its end."""
 ANSWER_SECONDS = 1.0
 """How long Redis may take for a signal."""
 PAUSE_SECONDS = 2.0
@@ -39,18 +39,19 @@ class Wakeups:
         self._database = database
         self._redis = None if url is None else _connection(url)
         self._due: set[Topic] = set()
+        self._next_at: dict[Topic, float] = {}
         self._retry_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def notify(self, topic: Topic = "outbox") -> None:
-        """Tell all processes, a moment later; it neither waits nor fails."""
+        """Tell all processes, at once or a moment after the last time; it neither waits nor fails."""
         if self._redis is None or topic in self._due:
             return
         now = asyncio.get_running_loop().time()
         if now < self._retry_at:
             return
         self._due.add(topic)
-        call_at(now + COALESCED_SECONDS, self._publish_soon, topic)
+        call_at(max(now, self._next_at.get(topic, now)), self._publish_soon, topic)
 
     def listen(self, topic: Topic, hear: Callable[[], object]) -> None:
         """Call `hear` whenever a process tells of that topic, until `close`; signals can be lost."""
@@ -68,6 +69,7 @@ class Wakeups:
 
     def _publish_soon(self, topic: Topic) -> None:
         self._due.discard(topic)
+        self._next_at[topic] = asyncio.get_running_loop().time() + COALESCED_SECONDS
         if self._redis is not None:
             self._start(self._publish(self._redis, topic))
 

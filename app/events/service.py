@@ -158,6 +158,7 @@ class Feed:
             Problem: `gone`.
         """
         page = _Page(place, filters, limit)
+        most = limit if filters == EventFilters() else LOOKED_AT_MAX
         if recent := self._hub.recent.after(place):
             for event in recent:
                 if not page.add(event):
@@ -166,7 +167,7 @@ class Feed:
         try:
             with pymongo.timeout(ANSWER_SECONDS):
                 last = await self._last(place)
-                async with aclosing(self._events.read(place, last, LOOKED_AT_MAX)) as events:
+                async with aclosing(self._events.read(place, last, most)) as events:
                     async for event in events:
                         if not page.add(shown_event(event)):
                             break

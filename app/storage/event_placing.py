@@ -76,8 +76,8 @@ def place_events(grant: Grant, now: datetime, most: int, *, with_states: bool = 
         raise OwnershipLost(f"Another process has the lease {grant.name!r} by now.")
     [lease] = yield find("lease.read", _LEASES, {"_id": grant.name}, "place")
     place: int = lease.get("place") or 0
-    ahead = yield find("events.ahead", EVENTS, {"_id": {"$gt": place}}, "key", sort=[("_id", 1)], limit=most)
-    if ahead:  # of a placing without a transaction that was cut off; all, if the lease is a new one
+    ahead = yield from _ahead(lease, most)
+    if ahead:
         bounds = {"place": ahead[-1]["_id"]} | ({} if "place" in lease else {"floor": ahead[0]["_id"] - 1})
         return (yield from _finish(grant, bounds, [event["key"] for event in ahead], 0, more=True))
     rows: list[BsonDocument] = yield find("outbox.read", OUTBOX, {}, sort=[("_id", 1)], limit=most)
@@ -92,6 +92,22 @@ def place_events(grant: Grant, now: datetime, most: int, *, with_states: bool = 
     keys = [row["_id"] for row in rows]
     bounds = {"place": place + len(events)}
     return (yield from _finish(grant, bounds, keys, len(events), more=len(rows) == most))
+
+
+def _ahead(lease: BsonDocument, most: int) -> Steps[list[BsonDocument]]:
+    """The events beyond the last place: of a placing without a transaction that was cut off, or of a former lease.
+
+    None can be there without the next one. Of that one alone the server need not read the log, see `EventLog.read`.
+    """
+    where = {} if "place" not in lease else {"_id": lease["place"] + 1}
+    found = yield find("events.ahead", EVENTS, where, "key", sort=[("_id", 1)], limit=1)
+    if not found:
+        return []
+    first = found[0]["_id"]
+    ahead: list[BsonDocument] = yield find(
+        "events.read", EVENTS, by_ids(range(first, first + most)), "key", sort=[("_id", 1)]
+    )
+    return ahead
 
 
 def _finish(grant: Grant, bounds: dict[str, int], keys: Sequence[object], placed: int, *, more: bool) -> Steps[Placing]:
