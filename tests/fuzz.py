@@ -26,12 +26,14 @@ from app.domain.instants import render
 from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import connect
 from tests.support.load_client import Call, Client
+from tests.support.relaying import place_all
 from tests.support.servers import BIN, ROOT, NotAtHand, Servers, new_database, unmeasured
 from tests.support.staged_app import Stage, staged
 
 SEEDS = (7, 11)
 MINUTE_SECONDS = 60
-REQUEST_SECONDS = 20
+REQUEST_SECONDS = 40
+"""A request may wait for events for 30."""
 
 DAWN = datetime(2030, 1, 7, tzinfo=UTC)
 HALF_HOUR = timedelta(minutes=30)
@@ -97,13 +99,17 @@ def _made(client: Client, path: str, body: Mapping[str, Any], *, known_by: str =
 
 
 def _reconciled(stage: Stage, booking: str) -> tuple[str, list[str]]:
-    """A run that finds three copies of a booking above capacity; its id, and those of the findings."""
+    """A run that finds three copies of a booking above capacity; its id, and those of the findings.
+
+    The events of all bookings get their places as well.
+    """
     row = stage.database["reservations"].find_one({"_id": ObjectId(booking)})
     stage.database["reservations"].insert_many([{**(row or {}), "_id": ObjectId()} for _ in range(3)])
 
     async def reconcile() -> str:
         store = await connect(stage.url)
         try:
+            await place_all(store)
             return str((await reconcile_reservations(store, "full")).id)
         finally:
             await store.close()
@@ -122,6 +128,7 @@ def fuzz(scene: Scene, *options: str) -> "subprocess.CompletedProcess[str]":
         command = [str(BIN / "schemathesis"), "--config-file", str(file), "run"]
         command += [f"http://127.0.0.1:{scene.client.port}/openapi.json", "--checks", "all", "--continue-on-failure"]
         command += ["--header", f"Authorization: Bearer {scene.client.token}", "--no-color"]
+        command += ["--exclude-operation-id", "streamEvents"]  # its answer does not end
         command += ["--request-timeout", str(REQUEST_SECONDS), "--generation-database", "none"]
         return subprocess.run(
             [*command, *options], cwd=folder, env=unmeasured(), capture_output=True, text=True, check=False
