@@ -27,9 +27,10 @@ from app.http.answers import built, versioned
 from app.http.etags import IfMatch, IfMatchHeader
 from app.http.openapi import ProblemNames, problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, cursor_id, id_mark
+from app.http.parameters import check_filter_values
 from app.http.request import Request
 from app.http.routing import get, patch, post
-from app.storage.catalogue import with_external_id
+from app.storage.catalogue import with_active, with_any
 from app.storage.documents import Customer, Resource, Service
 from app.storage.stored_catalogue import HOURS_FIELDS, LONG_FIELDS
 
@@ -43,7 +44,20 @@ _UPDATE: ProblemNames = ("not-found", "stale", "precondition-required")
 Force: TypeAlias = Annotated[
     bool, QueryParameter(description="Edit even if bookings lose their place or break a rule by it; they stay.")
 ]
-ExternalId: TypeAlias = Annotated[str | None, QueryParameter(name="externalId", description="Your own system's id.")]
+ServiceFilter: TypeAlias = Annotated[
+    list[ServiceId] | None, QueryParameter(name="service", description="That offer one of these services; repeatable.")
+]
+ActiveFilter: TypeAlias = Annotated[
+    bool | None, QueryParameter(description="Only those that can be booked anew, or only the others.")
+]
+ExternalIdFilter: TypeAlias = Annotated[
+    list[str] | None,
+    QueryParameter(name="externalId", description="With one of these ids of your own system; repeatable."),
+]
+EmailFilter: TypeAlias = Annotated[
+    list[str] | None,
+    QueryParameter(name="email", description="With one of these addresses, written exactly so; repeatable."),
+]
 
 
 class Resources(Controller):
@@ -70,13 +84,16 @@ class Resources(Controller):
         catalogue: NamedDependency[Catalogue],
         limit: LimitParameter = LIMIT,
         cursor: CursorParameter = None,
+        services: ServiceFilter = None,
+        active: ActiveFilter = None,
     ) -> Response[Page[ResourceAnswer]]:
         """List resources.
 
         By id.
         """
-        without = _unseen_fields(request)
-        found = await catalogue.page(Resource, limit + 1, cursor_id(cursor), without=without)
+        check_filter_values(service=services)
+        without, query = _unseen_fields(request), with_any("services", services) | with_active(active=active)
+        found = await catalogue.page(Resource, limit + 1, cursor_id(cursor), query, without=without)
         return await _listed(request, found, lambda: Page[ResourceAnswer].of(found, limit, id_mark))
 
     @get("/{resource_id:str}", operation_id="getResource", guards=[any_key()], responses=_GET)
@@ -141,13 +158,14 @@ class Services(Controller):
         catalogue: NamedDependency[Catalogue],
         limit: LimitParameter = LIMIT,
         cursor: CursorParameter = None,
+        active: ActiveFilter = None,
     ) -> Response[Page[ServiceAnswer]]:
         """List services.
 
         By id.
         """
         without = _unseen_fields(request)
-        found = await catalogue.page(Service, limit + 1, cursor_id(cursor), without=without)
+        found = await catalogue.page(Service, limit + 1, cursor_id(cursor), with_active(active=active), without=without)
         return await _listed(request, found, lambda: Page[ServiceAnswer].of(found, limit, id_mark))
 
     @get("/{service_id:str}", operation_id="getService", guards=[any_key()], responses=_GET)
@@ -207,14 +225,16 @@ class Customers(Controller):
         catalogue: NamedDependency[Catalogue],
         limit: LimitParameter = LIMIT,
         cursor: CursorParameter = None,
-        external_id: ExternalId = None,
+        external_ids: ExternalIdFilter = None,
+        emails: EmailFilter = None,
     ) -> Page[CustomerAnswer]:
         """List customers.
 
         By id.
         """
         bound = caller_of(request).customer
-        query = {} if external_id is None else with_external_id(external_id)
+        check_filter_values(externalId=external_ids, email=emails)
+        query = with_any("externalId", external_ids) | with_any("email", emails)
         found = await catalogue.page(Customer, limit + 1, cursor_id(cursor), query, only=bound)
         return Page[CustomerAnswer].of(found, limit, id_mark)
 
@@ -233,7 +253,7 @@ class Customers(Controller):
         "/{customer_id:str}",
         operation_id="updateCustomer",
         guards=[needs("reservations:write")],
-        responses=problems(*_UPDATE, "forbidden-transition", body=True),
+        responses=problems(*_UPDATE, "forbidden-transition", "exists", body=True),
     )
     async def update(
         self,

@@ -36,7 +36,7 @@ from app.storage.bson_types import BsonDocument
 from app.storage.catalogue import CatalogueStore, with_id
 from app.storage.catalogue_updates import edited_row
 from app.storage.documents import CatalogueObject, Customer, Resource, Service, with_change
-from app.storage.errors import VersionConflict
+from app.storage.errors import ValueTaken, VersionConflict
 from app.storage.guards import make_guard, make_service_row
 from app.storage.pools import join_pools
 from app.storage.stored_catalogue import HOURS_FIELDS, noun_of, object_of, version_of
@@ -206,7 +206,7 @@ class Catalogue:
         """Merge a patch into a customer.
 
         Raises:
-            Problem: `not-found`, `forbidden-transition`, `stale`, `invalid`.
+            Problem: `not-found`, `forbidden-transition`, `stale`, `exists`, `invalid`.
         """
         apply: Callable[[Customer], Customer] = merging(NewCustomer, patch)
 
@@ -219,8 +219,11 @@ class Catalogue:
             if not changed_fields(NewCustomer, current, apply(current)):
                 return current
             after: Customer = self._dated(apply)(current).model_copy(update={"version": current.version + 1})
-            if await self._stored.update_customer(after, current.version):
-                return after
+            try:
+                if await self._stored.update_customer(after, current.version):
+                    return after
+            except ValueTaken:
+                raise _external_id_taken(after) from None
             if version is not None:
                 raise stale((await self.read(Customer, identity)).version)
             raise VersionConflict
@@ -239,9 +242,11 @@ class Catalogue:
         return kind(id=identity or str(ObjectId()), created_at=now, updated_at=now, **values)
 
     async def _insert(self, made: C) -> C:
-        if not await self._stored.insert_object(made):
-            raise Problem("exists", f"There is a {noun_of(type(made))} {made.id!r} already.")
-        return made
+        if await self._stored.insert_object(made):
+            return made
+        if isinstance(made, Customer) and not await self._stored.exists(Customer, made.id):
+            raise _external_id_taken(made)
+        raise Problem("exists", f"There is a {noun_of(type(made))} {made.id!r} already.")
 
     async def _check_services(self, identities: list[str]) -> None:
         unknown = await self._stored.find_missing(Service, identities)
@@ -273,6 +278,11 @@ class Catalogue:
 def _aliases(kind: type[CatalogueObject], names: Collection[str]) -> list[str]:
     """The names of fields on the wire, in the order of the kind's."""
     return [about.alias or name for name, about in kind.model_fields.items() if name in names]
+
+
+def _external_id_taken(customer: Customer) -> Problem:
+    detail = f"There is a customer with the externalId {customer.external_id!r} already; ?externalId= finds it."
+    return Problem("exists", detail, faults=[Fault(("externalId",), detail)])
 
 
 def _contended() -> Problem:

@@ -1,8 +1,8 @@
-"""Values that a unique sparse index of reservations refuses: explicit nulls, and keys of more than one reservation.
+"""Values that a unique sparse index refuses: explicit nulls, and keys of more than one document.
 
 They are found only in a database that is older than the index. Unsetting the key of a reservation loses only the answer
-to a replay (for an import's key: that its row is booked already). So the oldest reservation keeps the
-key, and no document is deleted.
+to a replay (for an import's key: that its row is booked already), that of a customer the id in another system. So the
+oldest document keeps the key, and none is deleted.
 """
 
 from collections.abc import AsyncIterator, Hashable, Iterator, Mapping, Sequence
@@ -31,7 +31,7 @@ _LISTED = 100
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """A reservation with its value of the key's field."""
+    """A document with its value of the key's field."""
 
     id: Any
     value: object
@@ -39,15 +39,17 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class DuplicateKey:
-    """A key of several reservations, or an explicit null.
+    """A key of several documents, or an explicit null.
 
     Args:
-        field: Where it is.
+        collection: Where they are.
+        field: Where it is in them.
         key: The key; None for an explicit null too.
-        keeper: The oldest, which keeps the key; None for a null, which no reservation keeps.
+        keeper: The oldest, which keeps the key; None for a null, which no document keeps.
         losers: Those whose key is unset, the oldest first.
     """
 
+    collection: str
     field: str
     key: Any
     keeper: Holder | None
@@ -55,18 +57,18 @@ class DuplicateKey:
 
     @property
     def ids(self) -> tuple[str, ...]:
-        """The ids of the reservations, the oldest first."""
+        """The ids of the documents, the oldest first."""
         return tuple(str(each.id) for each in ((self.keeper, *self.losers) if self.keeper else self.losers))
 
     @property
     def detail(self) -> str:
         """The sentence for the operator while the key is not unset."""
-        remedy = f"`reserva migrate --apply` unsets it on {number(len(self.losers), 'reservation')}"
+        remedy = f"`reserva migrate --apply` unsets it on {number(len(self.losers), self.collection[:-1])}"
         if self.keeper is None:
             return f"{self.field} is null where it must be left out; {remedy}."
         return (
-            f"{self.field} {excerpt(self.key)} is on {len(self.losers) + 1:,} reservations; {remedy} and keeps it on "
-            f"the oldest, {self.keeper.id}."
+            f"{self.field} {excerpt(self.key)} is on {len(self.losers) + 1:,} {self.collection}; {remedy} and keeps it"
+            f" on the oldest, {self.keeper.id}."
         )
 
     @property
@@ -79,13 +81,13 @@ class DuplicateKey:
 
 
 async def find_duplicate_keys(
-    store: Store, field: str, on_progress: OnProgress = ignore_progress
+    store: Store, collection: str, field: str, on_progress: OnProgress = ignore_progress
 ) -> list[DuplicateKey]:
-    """All duplicate keys of a field, nulls first. It reads every reservation, because the index is not there yet."""
-    repeated = await _repeated_hashes(store, field, on_progress)
+    """All duplicate keys of a field, nulls first. It reads every document, because the index is not there yet."""
+    repeated = await _repeated_hashes(store, collection, field, on_progress)
     nulls: list[Holder] = []
     rows: list[tuple[tuple[Millis, str], Holder]] = []
-    async for row in _rows(store, field, "createdAt"):
+    async for row in _rows(store, collection, field, "createdAt"):
         holder = Holder(row["_id"], row[field])
         if holder.value is None:
             nulls.append(holder)
@@ -93,13 +95,13 @@ async def find_duplicate_keys(
             rows.append((_age(row), holder))
     rows.sort(key=lambda row: row[0])
     nulls.sort(key=lambda holder: str(holder.id))
-    found = _duplicates_among(field, [holder for _, holder in rows])
+    found = _duplicates_among(collection, field, [holder for _, holder in rows])
     duplicates = sorted(found, key=lambda duplicate: excerpt(duplicate.key))
-    return [DuplicateKey(field, None, None, tuple(nulls)), *duplicates] if nulls else duplicates
+    return [DuplicateKey(collection, field, None, None, tuple(nulls)), *duplicates] if nulls else duplicates
 
 
-def _duplicates_among(field: str, rows: list[Holder]) -> Iterator[DuplicateKey]:
-    """Let each reservation, the oldest first, keep its keys if no older one has any of them."""
+def _duplicates_among(collection: str, field: str, rows: list[Holder]) -> Iterator[DuplicateKey]:
+    """Let each document, the oldest first, keep its keys if no older one has any of them."""
     owners: dict[Hashable, Holder] = {}
     losers: dict[Hashable, tuple[object, list[Holder]]] = {}
     for holder in rows:
@@ -110,7 +112,7 @@ def _duplicates_among(field: str, rows: list[Holder]) -> Iterator[DuplicateKey]:
         else:
             losers.setdefault(taken[0], (taken[1], []))[1].append(holder)
     for key, (value, lost) in losers.items():
-        yield DuplicateKey(field, value, owners[key], tuple(lost))
+        yield DuplicateKey(collection, field, value, owners[key], tuple(lost))
 
 
 async def unset_duplicates(
@@ -123,30 +125,30 @@ async def unset_duplicates(
         duplicates: All of one field.
         on_progress: Called with the progress.
     """
-    losers = [(duplicate.field, holder) for duplicate in duplicates for holder in duplicate.losers]
+    losers = [(duplicate, holder) for duplicate in duplicates for holder in duplicate.losers]
     for first in range(0, len(losers), IDS_AN_UPDATE):
-        field = losers[first][0]
+        collection, field = losers[first][0].collection, losers[first][0].field
         on_progress(f"unsetting {field}", first, len(losers))
         some = [holder for _, holder in losers[first : first + IDS_AN_UPDATE]]
         lost: dict[Hashable, Hashable] = {row_key(each.id): comparable(each.value) for each in some}
         where = {"_id": {"$in": [each.id for each in some]}}
-        rows = [row async for batch in find_batches(store, "reservations", (field,), where) for row in batch]
+        rows = [row async for batch in find_batches(store, collection, (field,), where) for row in batch]
         same = [row["_id"] for row in rows if field in row and _is_same(row, field, lost)]
-        await store.database["reservations"].update_many({"_id": {"$in": same}}, {"$unset": {field: ""}})
+        await store.database[collection].update_many({"_id": {"$in": same}}, {"$unset": {field: ""}})
 
 
 def _is_same(row: Row, field: str, lost: Mapping[Hashable, Hashable]) -> bool:
     return comparable(row[field]) == lost.get(row_key(row["_id"]))
 
 
-async def _repeated_hashes(store: Store, field: str, on_progress: OnProgress) -> set[int]:
-    """The hashes of all keys of more than one reservation; by collision, rarely, that of another key."""
-    rows = await store.database["reservations"].estimated_document_count()
+async def _repeated_hashes(store: Store, collection: str, field: str, on_progress: OnProgress) -> set[int]:
+    """The hashes of all keys of more than one document; by collision, rarely, that of another key."""
+    rows = await store.database[collection].estimated_document_count()
     passes = 1 + rows // AT_ONCE
     repeated: set[int] = set()
     for part in range(passes):
         seen: set[int] = set()
-        async for row in _rows(store, field, on_progress=on_progress):
+        async for row in _rows(store, collection, field, on_progress=on_progress):
             for key in {hash(key) for key, _ in _keys(row[field])}:
                 if key % passes == part:
                     (repeated if key in seen else seen).add(key)
@@ -154,14 +156,14 @@ async def _repeated_hashes(store: Store, field: str, on_progress: OnProgress) ->
 
 
 async def _rows(
-    store: Store, field: str, *fields: str, on_progress: OnProgress = ignore_progress
+    store: Store, collection: str, field: str, *fields: str, on_progress: OnProgress = ignore_progress
 ) -> AsyncIterator[Row]:
     done = 0
-    async for batch in find_batches(store, "reservations", (field, *fields), {field: {"$exists": True}}):
+    async for batch in find_batches(store, collection, (field, *fields), {field: {"$exists": True}}):
         for row in batch:
             yield row
         done += len(batch)
-        on_progress(f"looking for {field} on several reservations", done, None)
+        on_progress(f"looking for {field} on several {collection}", done, None)
 
 
 def _keys(value: object) -> Iterator[tuple[Hashable, Any]]:
@@ -196,7 +198,7 @@ def _is_nan(value: float | Decimal) -> bool:
 
 
 def _age(row: Row) -> tuple[Millis, str]:
-    """The sort key of a reservation, the oldest first: its `createdAt`, or else the time in its id."""
+    """The sort key of a document, the oldest first: its `createdAt`, or else the time in its id."""
     identity, created = row["_id"], instant(row.get("createdAt"))
     if created is None:
         created = to_millis(identity.generation_time) if isinstance(identity, ObjectId) else _NEVER

@@ -1,7 +1,7 @@
 """Builds what Reserva needs in a database: collections, indexes, guards. `reserva migrate` and the trial call it.
 
 The whole database is surveyed before anything is built, and nothing is built while there is an obstacle. No index is
-dropped and no document deleted; the one change to reservations, unsetting duplicate keys that a unique index would
+dropped and no document deleted; the one change to documents, unsetting duplicate keys that a unique index would
 refuse, needs `apply`. A migration that was interrupted is continued by the next one.
 """
 
@@ -108,7 +108,7 @@ async def _survey_database(store: Store, report: MigrationReport, on_progress: O
     survey.inventory = await take_inventory(store, unfit, everywhere=True)
     for index in survey.inventory.absent:
         if index.unique:
-            survey.duplicates.append(await find_duplicate_keys(store, index.field, on_progress))
+            survey.duplicates.append(await find_duplicate_keys(store, index.collection, index.field, on_progress))
         elif (finding := await find_list_values(store, index)) is not None:
             report.findings.append(finding)
     for duplicate in chain(*survey.duplicates):

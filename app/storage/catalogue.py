@@ -20,6 +20,7 @@ from app.storage.bulk_inserts import insert_new
 from app.storage.catalogue_updates import proof_of_edit
 from app.storage.client import Store
 from app.storage.documents import CatalogueObject, Customer, Resource, Service
+from app.storage.errors import ValueTaken
 from app.storage.stored_catalogue import collection_of
 
 Kind: TypeAlias = type[CatalogueObject]
@@ -41,9 +42,14 @@ def with_id(identity: str) -> Filter:
     return {"_id": {"$eq": identity}}
 
 
-def with_external_id(external_id: str) -> Filter:
-    """The filter of the customers to whom another system gave an id."""
-    return {"externalId": external_id}
+def with_any(field: str, values: Sequence[str] | None) -> Filter:
+    """The filter of the objects that have any of these values in a field; None: of all."""
+    return {} if values is None else {field: {"$in": [*values]}}
+
+
+def with_active(*, active: bool | None) -> Filter:
+    """The filter of the objects that can be booked anew, or cannot; None: of all. What says nothing is active."""
+    return {} if active is None else {"active": {"$ne": False} if active else False}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,7 @@ class CatalogueStore:
         return {row["_id"]: row["name"] async for row in found if isinstance(row.get("name"), str)}
 
     async def insert_object(self, made: CatalogueObject) -> bool:
-        """Insert a new object; false where another one has its id."""
+        """Insert a new object; false where another one has its id, or a value that only one may have."""
         sending()
         operation = ObjectId()
         try:
@@ -130,14 +136,19 @@ class CatalogueStore:
         """Write all fields of a customer over a stored one of this version; whether there is one.
 
         Fields that are unset are removed, never null.
+
+        Raises:
+            ValueTaken: another customer has its external id.
         """
         stored = after.to_mongo()
         unset = dict.fromkeys(_OPTIONAL_OF_CUSTOMER - stored.keys(), "")
         sending()
         # Guarded by the version: `save()` would overwrite what another request changed meanwhile.
-        done = await self._collection(Customer).update_one(
-            {"_id": after.id, "version": version}, {"$set": stored} | ({"$unset": unset} if unset else {})
-        )
+        update = {"$set": stored} | ({"$unset": unset} if unset else {})
+        try:
+            done = await self._collection(Customer).update_one({"_id": after.id, "version": version}, update)
+        except DuplicateKeyError:
+            raise ValueTaken from None
         return bool(done.matched_count)
 
     def _collection(self, kind: Kind) -> "AsyncIOMotorCollection[BsonDocument]":

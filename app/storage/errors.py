@@ -28,6 +28,10 @@ class VersionConflict(Exception):  # noqa: N818 -- an event: another writer was 
     """A document is not at the version that was read."""
 
 
+class ValueTaken(Exception):  # noqa: N818 -- an event, as above
+    """Another document has a value that only one may have."""
+
+
 def shown(url: str) -> str:
     """An address fit for a message: without user, password and options."""
     return re.sub(r"//[^/]*@", "//", url).split("?", 1)[0]

@@ -371,16 +371,76 @@ async def test_lists_come_in_pages_by_id(client: httpx.AsyncClient, kind: str) -
     assert "?cursor" in pointers(await client.get(f"/v1/{kind}", params={"cursor": "next"}))
 
 
-async def test_customers_are_found_by_their_external_id(client: httpx.AsyncClient) -> None:
-    """Only objects with exactly this value are listed, in pages as well; resources have no such filter."""
-    for index in range(3):
-        await add(client, "customers", id=f"c{index}", externalId="crm-1" if index else "crm-2")
-    first = (await client.get("/v1/customers", params={"externalId": "crm-1", "limit": 1})).json()
-    rest = (await client.get("/v1/customers", params={"externalId": "crm-1", "cursor": first["next"]})).json()
+async def found(client: httpx.AsyncClient, kind: str, **filters: Any) -> list[str]:
+    """The ids that a list has, read in pages of one."""
+    seen, cursor = [], None
+    while True:
+        page = (
+            await client.get(f"/v1/{kind}", params=filters | {"limit": 1} | ({"cursor": cursor} if cursor else {}))
+        ).json()
+        seen += [item["id"] for item in page["items"]]
+        if (cursor := page.get("next")) is None:
+            return seen
 
-    assert [item["id"] for item in first["items"] + rest["items"]] == ["c1", "c2"]
-    assert (await client.get("/v1/customers", params={"externalId": "crm"})).json() == {"items": []}
+
+async def test_customers_are_found_by_what_other_systems_know(client: httpx.AsyncClient) -> None:
+    """By external id and address, exactly and several at a time, in pages as well; resources have no such filter."""
+    for index in range(4):
+        email = "shared@example.org" if index % 2 else "Own@example.org"
+        await add(client, "customers", id=f"c{index}", externalId=f"crm-{index}", email=email)
+
+    assert await found(client, "customers", externalId="crm-1") == ["c1"]
+    assert await found(client, "customers", externalId=["crm-3", "crm-0", "crm"]) == ["c0", "c3"]
+    assert await found(client, "customers", email="shared@example.org") == ["c1", "c3"]
+    assert await found(client, "customers", email=["shared@example.org", "own@example.org"]) == ["c1", "c3"]
+    assert await found(client, "customers", email="Own@example.org", externalId=["crm-1", "crm-2"]) == ["c2"]
+    assert await found(client, "customers", externalId="") == []
+    many = {"externalId": ["x"] * 100, "email": ["y"] * 101}
+    assert pointers(await client.get("/v1/customers", params=many)) == ["?email"]
     assert pointers(await client.get("/v1/resources", params={"externalId": "crm-1"})) == ["?externalId"]
+
+
+async def test_what_can_be_booked_is_found_by_service_and_state(client: httpx.AsyncClient) -> None:
+    """Resources by any of some services, these and services by whether they can be booked anew."""
+    for service in ("cut", "dye"):
+        await add(client, "services", id=service)
+    for name, services, active in (("a", ["cut"], True), ("b", ["cut", "dye"], False), ("c", ["dye"], True)):
+        await add(client, "resources", id=name, services=services, active=active)
+    await edit(client, "/v1/services/dye", active=False)
+
+    assert await found(client, "resources", service="cut") == ["a", "b"]
+    assert await found(client, "resources", service=["cut", "dye"], active="true") == ["a", "c"]
+    assert await found(client, "resources", service="dye", active="false") == ["b"]
+    assert await found(client, "resources", service="nothing") == []
+    assert await found(client, "services", active="true") == ["cut"]
+    assert await found(client, "services", active="false") == ["dye"]
+    for kind, query in (
+        ("resources", {"active": "maybe"}),
+        ("services", {"active": ""}),
+        ("customers", {"active": "true"}),
+    ):
+        assert pointers(await client.get(f"/v1/{kind}", params=query)) == ["?active"]
+    assert pointers(await client.get("/v1/resources", params={"service": ["s"] * 201})) == ["?service"]
+
+
+async def test_an_external_id_is_of_one_customer(client: httpx.AsyncClient) -> None:
+    """A second one is refused at the field, whether it is added or edited, until the first has lost it."""
+    first = (await add(client, "customers", id="a", externalId="crm-1")).headers["location"]
+    second = (await add(client, "customers", id="b")).headers["location"]
+    for taken in (
+        await client.post("/v1/customers", json={"name": "c", "externalId": "crm-1"}),
+        await edit(client, second, externalId="crm-1"),
+    ):
+        problem(taken, "exists", "/externalId")
+    answer = await client.post("/v1/customers", json={"name": "c", "id": "a", "externalId": "crm-1"})
+    assert "'a'" in problem(answer, "exists")["detail"]
+    assert await found(client, "customers") == ["a", "b"]
+
+    assert (await edit(client, first, externalId="crm-1")).json()["version"] == 1
+    await edit(client, first, externalId=None)
+    assert (await edit(client, second, externalId="crm-1")).json()["externalId"] == "crm-1"
+    assert (await client.post(f"{second}/erase")).status_code == 200
+    await add(client, "customers", externalId="crm-1")
 
 
 async def test_nothing_is_deleted(client: httpx.AsyncClient) -> None:

@@ -154,6 +154,25 @@ async def test_a_list_that_loses_frees_what_it_had(bare_store: Store) -> None:
     assert [rows[each].get("idempotencyKey") for each in range(3)] == ["a", None, "b"]
 
 
+@pytest.mark.promise("migration")
+async def test_external_ids_of_several_customers_are_settled(bare_store: Store) -> None:
+    """As keys of reservations are: named with the customers, and taken off all but the oldest by `--apply` alone."""
+    customers = bare_store.database["customers"]
+    rows = [{"_id": f"c{place}", "name": "Ann", "externalId": "crm-1", **made(place)} for place in range(3)]
+    await customers.insert_many([*reversed(rows), {"_id": "none", "name": "Bob"}])
+
+    found = await migrate(bare_store)
+    applied = await migrate(bare_store, apply=True)
+
+    assert ids_by_kind(found)["duplicate-key"] == [("c0", "c1", "c2")]
+    assert 'externalId "crm-1" is on 3 customers' in found.obstacles[0].detail
+    assert found.built == []
+    assert applied.changed == ['unset externalId "crm-1" on c1, c2; the oldest, c0, keeps it']
+    assert [row["_id"] async for row in customers.find({"externalId": "crm-1"})] == ["c0"]
+    assert await customers.count_documents({}) == 4
+    await verify(bare_store)
+
+
 @pytest.mark.parametrize("identity", [0, "", False, None])
 async def test_an_id_can_be_anything(bare_store: Store, identity: Any) -> None:
     """The oldest keeps its key whatever its id is, also one that Python takes for nothing."""
@@ -173,17 +192,17 @@ async def test_many_keys_are_read_part_by_part(bare_store: Store, monkeypatch: p
     """With more keys than are remembered at a time the same ones are found, by reading them several times."""
     keys = [f"key {number % 40}" for number in range(60)]
     await stored(bare_store, tuple(keys))
-    at_once = await find_duplicate_keys(bare_store, "idempotencyKey")
+    at_once = await find_duplicate_keys(bare_store, "reservations", "idempotencyKey")
     monkeypatch.setattr(duplicate_keys, "AT_ONCE", 7)
 
-    assert await find_duplicate_keys(bare_store, "idempotencyKey") == at_once
+    assert await find_duplicate_keys(bare_store, "reservations", "idempotencyKey") == at_once
     assert len(at_once) == 20
 
 
 async def test_what_changes_meanwhile_is_left_alone(bare_store: Store) -> None:
     """A key that is another one by the time it would be taken off stays."""
     await stored(bare_store, (Regex("^a"), Regex("^a")))
-    found = await find_duplicate_keys(bare_store, "idempotencyKey")
+    found = await find_duplicate_keys(bare_store, "reservations", "idempotencyKey")
     await bare_store.database["reservations"].update_one({"_id": 1}, {"$set": {"idempotencyKey": "abc"}})
 
     await duplicate_keys.unset_duplicates(bare_store, found)

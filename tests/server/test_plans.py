@@ -51,6 +51,9 @@ async def a_days_work(api: ApiClient) -> None:
     ok(await api.request("POST", f"/v1/groups/{group['id']}/cancel"))
     await api.read(first)
     ok(await api.get(RESERVATIONS, resource="room"))
+    ok(await api.get("/v1/customers", externalId=["crm-1", "crm-2"]))
+    ok(await api.get("/v1/customers", email="ann@example.org"))
+    ok(await api.get("/v1/resources", service=["cut", "dye"]))
     ok(await api.get("/v1/customers/ann/export"))
     ok(await api.request("POST", "/v1/customers/ann/erase"))
 

@@ -126,6 +126,7 @@ class Customer(CatalogueObject):
     email: str | None = None
     phone: str | None = None
     external_id: str | None = None
+    """The id that another system gave to this customer alone."""
     erased_at: datetime | None = None
     erased_by: str | None = None
     erasing: bool | None = None
@@ -136,6 +137,7 @@ class Customer(CatalogueObject):
     class Settings(StoredDocument.Settings):
         name = "customers"
         indexes: ClassVar = [
-            IndexModel([("externalId", ASCENDING)], name="customer_external", sparse=True),
+            IndexModel([("externalId", ASCENDING)], name="customer_external", unique=True, sparse=True),
+            IndexModel([("email", ASCENDING)], name="customer_email", sparse=True),
             IndexModel([("sweepAt", ASCENDING)], name="customer_sweep", sparse=True),
         ]
