@@ -9,7 +9,7 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from threading import Thread
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import httpcore
 from typing_extensions import override
@@ -81,7 +81,7 @@ class Network(httpcore.AsyncNetworkBackend):
         self._private = private
         self._resolve = resolver
         self._lookups: SingleFlight[tuple[str, int], list[str]] = SingleFlight()
-        self._sockets = httpcore.AnyIOBackend()
+        self._sockets = cast("httpcore.AsyncNetworkBackend", httpcore.AnyIOBackend())
 
     @override
     async def connect_tcp(

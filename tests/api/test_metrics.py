@@ -16,7 +16,9 @@ from app.storage.runs import RunStore
 from tests.support.alert_receiver import alert_receiver
 from tests.support.api_client import ApiClient, problem
 from tests.support.http_client import serving
+from tests.support.scraped import Scraped
 from tests.support.times import HOUR, NINE
+from tests.support.webhooks import add_webhook, log_events
 
 
 async def scraped(api: ApiClient) -> dict[str, float]:
@@ -155,3 +157,28 @@ async def test_keys_that_expire_soon(api: ApiClient) -> None:
         problem(await scraper.get("/v1/resources"), "forbidden")
     finally:
         await api.store.database["keys"].update_one({"_id": api.prefix}, {"$unset": {"expiresAt": ""}})
+
+
+async def test_webhooks_in_numbers(api: ApiClient) -> None:
+    """Lag in events and seconds, attempts and missed events of each, and how many are paused; one at rest has none."""
+    store, now = api.store, api.store.clock.now()
+    behind, paused, resting = [await add_webhook(store, "https://shop.example/") for _ in "123"]
+    await log_events(store, 3, at=now - HOUR)
+    for webhook, fields in (
+        (behind, {"cursor": 1, "delivered": 7, "failed": 2, "missed": 1}),
+        (paused, {"pausedAt": now}),
+        (resting, {"active": False}),
+    ):
+        await store.database["webhooks"].update_one({"_id": webhook.id}, {"$set": fields})
+    told = Scraped((await api.get("/metrics")).text)
+
+    lags = told.by("reserva_webhook_lag_events", "webhook")
+    assert lags == {str(behind.id): 2, str(paused.id): 3}
+    seconds = told.by("reserva_webhook_lag_seconds", "webhook")
+    assert seconds.keys() == lags.keys()
+    assert all(3_600 <= each < 7_200 for each in seconds.values())
+    attempts = told.by("reserva_webhook_deliveries_total", "webhook", "outcome")
+    assert attempts == {(str(behind.id), "delivered"): 7, (str(behind.id), "failed"): 2}
+    assert told.by("reserva_webhook_missed_events_total", "webhook") == {str(behind.id): 1}
+    assert told.total("reserva_webhooks_paused") == 1
+    assert 3_600 <= told.total("reserva_webhooks_lag_seconds") < 7_200

@@ -31,6 +31,7 @@ from app.storage.keys import KeyStore
 from app.storage.leases import LeaseStore
 from app.storage.processes import BeatStore, ProcessStore
 from app.storage.server_facts import Member, read_member
+from app.webhooks.service import Webhooks
 from tests.support.alert_findings import insert_open_findings
 from tests.support.commands import run_reserva
 from tests.support.http_client import create_key
@@ -41,6 +42,7 @@ from tests.support.redis_server import OwnRedis
 from tests.support.run_rows import insert_run
 from tests.support.step_driver import add_resource
 from tests.support.times import DAY, HOUR, MINUTE
+from tests.support.webhooks import add_webhook, log_events
 
 pytestmark = pytest.mark.servers("transactions")
 
@@ -426,6 +428,29 @@ async def test_alerts(healthy: Store, examine_healthy: Examine) -> None:
     assert "refused the last 3 messages" in refused["alerts"]
     assert "RESERVA_ALERT_URL" in unset["alerts"]
     assert "RESERVA_ALERT_SECRET" in unsigned["alerts"]
+
+
+async def test_webhooks(healthy: Store, examine_healthy: Examine) -> None:
+    """A webhook that is paused, behind or cannot sign is named, and so are secrets that are not sealed."""
+    key = "A" * 43 + "="
+    webhook = await add_webhook(healthy, "https://shop.example/reserva")
+    await log_events(healthy, 2, at=healthy.clock.now() - HOUR)
+    behind = named(await examine_healthy(), "warning")["webhooks"]
+    paused = {"pausedAt": healthy.clock.now(), "pausedBecause": "it answered 500"}
+    await healthy.database["webhooks"].update_one({}, {"$set": paused})
+    given_up = named(await examine_healthy(), "problem")["webhooks"]
+    await Webhooks(healthy, Settings(secrets_key=key)).rotate(str(webhook.id), "me")
+    sealed = named(await examine_healthy(), "problem")["webhooks"]
+    openable = await examine_healthy(secrets_key=key)
+
+    assert "3,6" in behind
+    assert "2 events behind" in behind
+    assert "stored as they are" in behind
+    assert f"The webhook {webhook.id} is paused since" in given_up
+    assert "it answered 500" in given_up
+    assert "RESERVA_SECRETS_KEY is not set" in sealed
+    assert "RESERVA_SECRETS_KEY" not in named(openable, "problem")["webhooks"]
+    assert "webhooks" not in named(openable, "warning")
 
 
 async def test_keys_that_end(healthy: Store, examine_healthy: Examine) -> None:

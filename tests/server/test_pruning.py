@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from bson import ObjectId
 
 from app.booking import BookingService, Replay
 from app.booking.session_driver import SessionDriver
 from app.operations.pruning import PRUNED_KINDS, prune
 from app.settings import Settings
-from app.storage import event_log, keyed_reservations
+from app.storage import event_log, keyed_reservations, webhooks
 from app.storage.client import Store
 from app.storage.documents import Reservation
 from app.storage.event_log import EventLog, EventsGone
@@ -202,3 +203,15 @@ async def test_events_that_go_while_they_are_read(store: Store) -> None:
 
     with pytest.raises(EventsGone):
         [event async for event in log.read(floor, last, 100)]
+
+
+@pytest.mark.servers("any", once=True)
+async def test_records_of_deliveries_are_kept_for_a_week(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Older ones go, a batch at a time, those of webhooks that are gone as well."""
+    monkeypatch.setattr(webhooks, "PRUNE_BATCH", 2)
+    now = store.clock.now()
+    rows = [{"webhook": ObjectId(), "at": now - timedelta(days=days, minutes=1)} for days in (0, 6, 7, 8, 90)]
+    await store.database["webhook_deliveries"].insert_many(rows)
+
+    assert (await prune(store, Settings()))["deliveries"] == 3
+    assert await store.database["webhook_deliveries"].count_documents({}) == 2
