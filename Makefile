@@ -5,6 +5,7 @@
 # make bench   storms, kills and load on a database of its own
 # make containers  the image and compose.yaml, built and run (needs Docker with compose; see tests/containers/images.py)
 # make fuzz    half an hour of requests made from the description of the API
+# make screenshots  pictures of the console for the documents (needs Chromium)
 # make lint    style, format, types and spelling
 # make server  builds the fast server of the tests, once, if its script is at hand (about six minutes)
 # make setup   only .venv, from requirements.lock (hashes checked)
@@ -13,7 +14,7 @@
 # make sbom    the packages of the product as CycloneDX: dist/reserva.cdx.json
 # make help    these lines
 
-.PHONY: run test deep covered bench containers fuzz lint server setup lock audit sbom help
+.PHONY: run test deep covered bench containers fuzz screenshots lint server setup lock audit sbom help
 .DEFAULT_GOAL := run
 SHELL := /bin/sh
 
@@ -71,6 +72,9 @@ containers: $(ready)
 
 fuzz: $(ready)
 	@exec .venv/bin/python -m tests.fuzz $(ARGS)
+
+screenshots: $(ready)
+	@exec .venv/bin/python -m tests.screenshots $(ARGS)
 
 lint: $(ready)
 	.venv/bin/ruff check $(lint_paths)

@@ -2,7 +2,14 @@
 
 from litestar import Router
 
-from app.console import asset_routes, sign_in_routes, today_routes
+from app.console import (
+    asset_routes,
+    key_routes,
+    operator_routes,
+    sign_in_routes,
+    today_routes,
+    webhook_routes,
+)
 from app.console.pages import PAGE_PROBLEMS
 
 router = Router(
@@ -10,7 +17,13 @@ router = Router(
     route_handlers=[
         Router(
             "/",
-            route_handlers=[sign_in_routes.router, today_routes.router],
+            route_handlers=[
+                sign_in_routes.router,
+                today_routes.router,
+                operator_routes.router,
+                key_routes.router,
+                webhook_routes.router,
+            ],
             exception_handlers=PAGE_PROBLEMS,
         ),
         asset_routes.router,

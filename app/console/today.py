@@ -4,6 +4,7 @@ A reservation belongs to the day that it is at its resource: each is judged by i
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -33,7 +34,8 @@ class Row:
     Args:
         fields: Those of the API.
         names: Of its resource, its service and its customer.
-        date: Its local date, for others than today.
+        is_today: Whether it begins on the present day at its resource.
+        date: Its local date.
         start: Its local wall time, `09:30`; what it says of itself where that cannot be read.
         end: The same of its end.
         verbs: What may be done with it here, the likeliest first.
@@ -41,6 +43,7 @@ class Row:
 
     fields: Fields
     names: Names
+    is_today: bool
     date: str
     start: str
     end: str
@@ -59,6 +62,11 @@ class Row:
         return self.names.resources.get(str(self.fields["resource"]), str(self.fields["resource"]))
 
     @property
+    def place(self) -> str:
+        """Where its time is: the city of its zone."""
+        return str(self.fields["timezone"]).rpartition("/")[2].replace("_", " ")
+
+    @property
     def service(self) -> str | None:
         """What for."""
         service = self.fields.get("service")
@@ -74,6 +82,12 @@ class Today:
     running: Sequence[Row]
     arrivals: Sequence[Row]
     is_cut: bool
+
+    @property
+    def zone(self) -> str | None:
+        """The time zone of most rows, which none of them names."""
+        zones = Counter(str(row.fields["timezone"]) for _, rows in self.lists() for row in rows)
+        return max(zones, key=zones.__getitem__, default=None)
 
     def lists(self) -> Iterator[tuple[str, Sequence[Row]]]:
         """The lists in their order, by their names."""
@@ -95,10 +109,11 @@ async def read_today(store: Store, caller: Caller) -> Today:
     pending, begun, current = ([shown(lenient_reservation(row), now).fields for row in rows] for rows, _ in pages)
     names = await names_in(store, (*pending, *begun, *current))
 
-    def rows(found: Sequence[Fields], *verbs: str) -> list[Row]:
-        return [_row(fields, names, caller, verbs) for fields in found]
-
     at = to_millis(now)
+
+    def rows(found: Sequence[Fields], *verbs: str) -> list[Row]:
+        return [_row(fields, names, caller, verbs, at) for fields in found]
+
     return Today(
         waiting=rows([each for each in pending if each["status"] == "pending"], "confirm", "cancel"),
         late=rows([each for each in begun if _at(each, "endTime", at) <= at], "complete", "no-show"),
@@ -108,13 +123,14 @@ async def read_today(store: Store, caller: Caller) -> Today:
     )
 
 
-def _row(fields: Fields, names: Names, caller: Caller, verbs: Sequence[str]) -> Row:
+def _row(fields: Fields, names: Names, caller: Caller, verbs: Sequence[str], now: Millis) -> Row:
     start, end = _local(fields, "startTime"), _local(fields, "endTime")
     is_request = fields["status"] == "pending" and "expiresAt" not in fields
     may = [verb for verb in verbs if verb != "confirm" or not is_request or caller.may("reservations:admin")]
     return Row(
         fields,
         names,
+        _is_today(fields, now),
         "" if start is None else start.date().isoformat(),
         str(fields.get("startTime", "")) if start is None else f"{start:%H:%M}",
         str(fields.get("endTime", "")) if end is None else f"{end:%H:%M}",

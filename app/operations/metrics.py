@@ -4,11 +4,12 @@ import asyncio
 import platform
 from collections.abc import Iterable, Mapping, Sequence
 from importlib.metadata import version
-from typing import get_args
+from typing import TypeAlias, get_args
 
 from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, InfoMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.access.key_uses import keys_about_to_expire
 from app.events.figures import EventFigures, read_event_figures
@@ -27,6 +28,10 @@ from app.work import WorkPool
 CONTENT_TYPE = CONTENT_TYPE_PLAIN_0_0_4
 SCRAPES_MAX = 4
 """Scrapes that wait at once; questions about free times, which wait elsewhere, take no place from them."""
+
+
+Samples: TypeAlias = Mapping[str, Sequence[tuple[Mapping[str, str], float]]]
+"""The labels and values of all samples, by the name of the sample."""
 
 
 class Scrape:
@@ -62,6 +67,14 @@ class Scrape:
         )
         return await self._work.run(self._render, figures, events, webhooks, len(expiring), redis)
 
+    async def samples(self) -> "Samples":
+        """The samples of a scrape, for a page that shows some of them.
+
+        Raises:
+            Problem: `overloaded` where too many scrapes wait.
+        """
+        return await self._work.run(_samples, await self.text())
+
     def start(self) -> None:
         """Sample from now on."""
         self._sampler.start()
@@ -90,6 +103,14 @@ class Scrape:
         _webhooks(webhooks, gauges)
         gauges.add("reserva_keys_expiring", "Keys in use that expire within 14 days.", expiring)
         return generate_latest(registry_of_all(self._metrics.registry)) + generate_latest(registry)
+
+
+def _samples(text: bytes) -> Samples:
+    found: dict[str, list[tuple[Mapping[str, str], float]]] = {}
+    for family in text_string_to_metric_families(text.decode()):
+        for sample in family.samples:
+            found.setdefault(sample.name, []).append((sample.labels, sample.value))
+    return found
 
 
 class _Gauges:

@@ -26,6 +26,7 @@ _FLAGS = (
     "--disable-sync",
     "--disable-dev-shm-usage",
     "--window-size=1280,900",
+    "--hide-scrollbars",
 )
 _AXE = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
 
@@ -62,8 +63,8 @@ class Browser:
         return found
 
     def text(self, selector: str = "main") -> str:
-        """The visible text of an element."""
-        return str(self.find(selector).text)
+        """The visible text of an element, as soon as there is any."""
+        return str(self.wait(lambda: self.find(selector).text))
 
     def run(self, script: str, *arguments: Any) -> Any:
         """What a script returns."""
@@ -72,6 +73,11 @@ class Browser:
     def wait(self, holds: Any) -> Any:
         """Wait until a function returns something true, and return that."""
         return WebDriverWait(self.driver, SECONDS, poll_frequency=0.05).until(lambda _: holds())
+
+    def resize(self, width: int, height: int) -> None:
+        """Give the page a size in pixels, whatever the window around it takes."""
+        metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
+        self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
     def sign_in(self, key: str) -> None:
         """Sign in with a key, from a fresh start."""

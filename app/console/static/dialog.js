@@ -1,5 +1,6 @@
 // Notices that go by themselves, and questions in a <dialog>. Text is always set as text, never as markup.
 
+import { Refused } from './api.js';
 import { speak } from './words.js';
 
 const SECONDS = 8;
@@ -39,19 +40,80 @@ export function refusal(error) {
   return notice((error.message ?? String(error)) + (faults.length > 1 ? details : ''), { bad: true });
 }
 
-/** Ask a question; whether the answer is yes. */
-export function ask(question, { yes = speak('layout.yes'), no = speak('layout.no') } = {}) {
-  const title = element('h2', { id: 'question' }, question);
-  const agree = element('button', { value: 'yes', class: 'primary' }, yes);
-  const form = element('form', { method: 'dialog' }, element('button', { value: 'no' }, no), agree);
-  const dialog = element('dialog', { 'aria-labelledby': 'question' }, title, form);
+/** What a call answers; where it was refused, nothing, and the refusal is said. */
+export async function tried(calling) {
+  try {
+    return await calling;
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    refusal(error);
+    return null;
+  }
+}
+
+/** A dialog with a title and content, until it is closed; what it was closed with. */
+export async function show(title, content, buttons = [element('button', { value: 'close' }, speak('layout.close'))]) {
+  const form = element('form', { method: 'dialog' }, ...buttons);
+  const dialog = element('dialog', { 'aria-labelledby': 'dialog-title' }, element('h2', { id: 'dialog-title' }, title), content, form);
   document.body.append(dialog);
   dialog.showModal();
-  agree.focus();
+  buttons.at(-1).focus();
+  await new Promise((resolve) => dialog.addEventListener('close', resolve, { once: true }));
+  dialog.remove();
+  return dialog.returnValue;
+}
+
+/** Ask a question; whether the answer is yes. */
+export async function ask(question, { yes = speak('layout.yes'), no = speak('layout.no') } = {}) {
+  const buttons = [element('button', { value: 'no' }, no), element('button', { value: 'yes', class: 'primary' }, yes)];
+  return (await show(question, null, buttons)) === 'yes';
+}
+
+/** Show a secret that nothing shows again. */
+export async function showSecret(title, secret) {
+  const shown = element('output', { class: 'secret' }, secret);
+  const copy = element('button', { type: 'button', onclick: () => navigator.clipboard?.writeText(secret) }, speak('layout.copy'));
+  await show(title, shown, [copy, element('button', { value: 'close', class: 'primary' }, speak('layout.close'))]);
+}
+
+/**
+ * Open a dialog of the page and call something with its form, until that succeeds or the dialog is closed. A refusal is
+ * said within the dialog, and its fields stay.
+ */
+export async function submitted(id, calling) {
+  const dialog = document.getElementById(id);
+  const form = dialog.querySelector('form');
+  const problem = form.querySelector('.problem');
+  form.reset();
+  problem.hidden = true;
+  dialog.showModal();
   return new Promise((resolve) => {
-    dialog.addEventListener('close', () => {
-      dialog.remove();
-      resolve(dialog.returnValue === 'yes');
-    });
+    const controller = new AbortController();
+    const { signal } = controller;
+    const end = (result) => {
+      controller.abort();
+      if (dialog.open) dialog.close();
+      resolve(result);
+    };
+    form.querySelector('[data-close]').addEventListener('click', () => end(null), { signal });
+    dialog.addEventListener('close', () => end(null), { signal });
+    form.addEventListener(
+      'submit',
+      async (event) => {
+        event.preventDefault();
+        const button = form.querySelector('.primary');
+        button.disabled = true;
+        try {
+          end(await calling(new FormData(form)));
+        } catch (error) {
+          if (!(error instanceof Refused)) throw error;
+          problem.textContent = error.message;
+          problem.hidden = false;
+        } finally {
+          button.disabled = false;
+        }
+      },
+      { signal },
+    );
   });
 }

@@ -6,9 +6,30 @@ import { speak } from './words.js';
 const POLL_SECONDS = 15;
 const GATHER_MILLIS = 250;
 
-/** Call `changed` after changes of others, at most a few times a second, and when the page is looked at again. */
-export function follow(changed) {
-  const mark = document.getElementById('live');
+/** All types of events; the stream names each of its events by one of them. */
+export const EVENT_TYPES = [
+  'reservation.created',
+  'reservation.held',
+  'reservation.requested',
+  'reservation.confirmed',
+  'reservation.changed',
+  'reservation.moved',
+  'reservation.cancelled',
+  'reservation.expired',
+  'reservation.completed',
+  'reservation.no-show',
+  'reservation.reopened',
+  'finding.opened',
+  'finding.changed',
+  'finding.resolved',
+  'customer.erased',
+];
+
+/**
+ * Call `changed` after changes of others, at most a few times a second, every 15 seconds, and when the page is looked at
+ * again. `types` are the events that count; without any the page asks alone.
+ */
+export function follow(changed, types = EVENT_TYPES) {
   let waiting = null;
   const soon = () => {
     waiting ??= setTimeout(() => {
@@ -16,16 +37,20 @@ export function follow(changed) {
       if (!document.hidden) changed();
     }, GATHER_MILLIS);
   };
+  document.addEventListener('visibilitychange', () => document.hidden || soon());
+  setInterval(soon, POLL_SECONDS * 1_000);
+  if (types.length && may('events:read') && may('reservations:read')) listen(types, soon);
+}
+
+function listen(types, heard) {
+  const mark = document.getElementById('live');
   const show = (isLive) => {
     mark.hidden = false;
     mark.classList.toggle('lost', !isLive);
     mark.textContent = isLive ? speak('layout.live') : speak('layout.offline');
   };
-  document.addEventListener('visibilitychange', () => document.hidden || soon());
-  setInterval(soon, POLL_SECONDS * 1_000);
-  if (!may('events:read')) return;
   const stream = new EventSource('/v1/events/stream?after=now');
   stream.onopen = () => show(true);
   stream.onerror = () => show(false);
-  stream.onmessage = soon;
+  for (const type of types) stream.addEventListener(type, heard);
 }

@@ -15,7 +15,7 @@ function format(zone, options) {
 }
 
 const FORMATS = {
-  time: { hour: '2-digit', minute: '2-digit' },
+  time: { hour: 'numeric', minute: '2-digit' },
   date: { weekday: 'short', day: 'numeric', month: 'short' },
   day: { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' },
   instant: { dateStyle: 'medium', timeStyle: 'short' },
@@ -34,8 +34,15 @@ export function left(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }
 
-/** Write all <time data-format> within an element anew. */
+/** A number with the separators of the locale. */
+export function number(value) {
+  return new Intl.NumberFormat(navigator.language).format(value);
+}
+
+/** Write all times and numbers within an element anew, and show what needs a script. */
 export function localize(within = document) {
+  for (const each of within.querySelectorAll('.needs-script')) each.hidden = false;
+  for (const each of within.querySelectorAll('[data-format="number"]')) each.textContent = number(each.textContent);
   for (const time of within.querySelectorAll('time[data-format]')) {
     const instant = new Date(time.dateTime);
     const kind = time.dataset.format;

@@ -1,7 +1,7 @@
 // Today: buttons that call the API, countdowns of holds, changes of others.
 
-import { Refused, post } from './api.js';
-import { ask, notice, refusal } from './dialog.js';
+import { post } from './api.js';
+import { ask, notice, tried } from './dialog.js';
 import { follow } from './live.js';
 import { refresh } from './refresh.js';
 import { left } from './time.js';
@@ -15,13 +15,7 @@ async function act(form) {
   if (verb in QUESTIONS && !(await ask(speak(QUESTIONS[verb]), { yes: speakOf('verb', verb) }))) return;
   const row = form.closest('.row');
   row.classList.add('busy');
-  try {
-    await post(`/v1/reservations/${encodeURIComponent(id)}/${verb}`);
-    notice(speakOf('done', verb));
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    refusal(error);
-  }
+  if (await tried(post(`/v1/reservations/${encodeURIComponent(id)}/${verb}`))) notice(speakOf('done', verb));
   row.classList.remove('busy');
   await update();
 }
