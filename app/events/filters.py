@@ -1,5 +1,6 @@
 """Which events a reader wants, or a webhook."""
 
+from abc import abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol, Self
@@ -9,14 +10,17 @@ class Filtered(Protocol):
     """What filters look at."""
 
     @property
+    @abstractmethod
     def type(self) -> str:
         """What has happened."""
 
     @property
+    @abstractmethod
     def resource(self) -> str | None:
         """The resource that it is about."""
 
     @property
+    @abstractmethod
     def former_resource(self) -> str | None:
         """The resource on which a moved reservation was."""
 

@@ -1,12 +1,15 @@
 """Events get their places one after the other, each once, those of one subject in the order of its versions."""
 
 import json
+from contextlib import suppress
 from itertools import count
 from typing import Any
 
 import pytest
 from bson import Code, Decimal128, Int64, ObjectId
+from pymongo.errors import OperationFailure
 
+from app.booking.batch import WriteConflict
 from app.events.event_ids import event_id
 from app.events.rendering import shown_event
 from app.storage.client import Store
@@ -25,7 +28,8 @@ from tests.support.relaying import (
     placing,
     writing,
 )
-from tests.support.times import NINE
+from tests.support.step_driver import StepDriver, add_resource, booking_of
+from tests.support.times import HOUR, NINE
 
 STEPS_MAX = 30
 
@@ -238,3 +242,60 @@ async def test_lost_lease(store: Store) -> None:
     await place_all(store)
 
     assert await logged(store) == [(1, 0, 1), (2, 1, 1), (3, 2, 1), (4, 9, 1)]
+
+
+@pytest.mark.servers("transactions", once=True)
+async def test_bookers_and_the_relay(store: Store) -> None:
+    """In every order of two bookings and a placing, each booking that commits is placed once, with its state."""
+    await add_resource(store)
+    for number, order in enumerate(orders(10, 8)[::3]):
+        bookers = [StepDriver(store, [booking_of(NINE + (2 * number + each) * HOUR)]) for each in range(2)]
+        relay = placing(store, await new_grant(store))
+        going = [*bookers]
+        turns = count()
+        for letter in order + "a" * 2 * STEPS_MAX:
+            if letter == "b":
+                await relay.advance()
+            elif going:
+                booker = going[next(turns) % len(going)]
+                try:
+                    ended = not await booker.advance()
+                except WriteConflict:
+                    ended = True
+                if ended:
+                    going.remove(booker)
+        for booker in bookers:
+            await booker.close()
+        while await relay.advance():
+            pass
+        await relay.close()
+    await place_all(store)
+
+    booked = {row["_id"] async for row in store.database["reservations"].find()}
+    events = await _events(store)
+    assert len(booked) > 1
+    assert sorted(event.subject for event in events) == sorted(booked)
+    assert all(event.state is not None and event.state["status"] == "confirmed" for event in events)
+    assert [event.id for event in events] == [*range(1, len(events) + 1)]
+
+
+@pytest.mark.servers("transactions")
+@pytest.mark.parametrize("committed", [True, False])
+async def test_a_commit_without_an_answer(store: Store, *, committed: bool) -> None:
+    """After a commit whose answer was lost the next placing goes on from what the database says."""
+    await add_events(store, event_document(ObjectId(), 1), event_document(ObjectId(), 1))
+    grant = await new_grant(store)
+    lost = placing(store, grant)
+    await lost.before("commit")
+    if committed:
+        await lost.advance()
+    await lost.close()
+
+    relay = placing(store, grant)
+    with suppress(OperationFailure):  # what is still open there has the lease locked
+        await relay.finish()
+    await relay.close()
+    await place_all(store)
+
+    assert [place for place, *_ in await logged(store)] == [1, 2]
+    assert await store.database["outbox"].count_documents({}) == 0
