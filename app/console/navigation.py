@@ -31,6 +31,7 @@ class Entry:
 
 ENTRIES = (
     Entry("today", "reservations:read", "t"),
+    Entry("calendar", "reservations:read", "c"),
     Entry("operator", "admin", "o"),
     Entry("keys", "admin", "k"),
     Entry("webhooks", "admin", "w"),

@@ -4,6 +4,7 @@ from litestar import Router
 
 from app.console import (
     asset_routes,
+    calendar_routes,
     key_routes,
     operator_routes,
     sign_in_routes,
@@ -19,6 +20,7 @@ router = Router(
             "/",
             route_handlers=[
                 sign_in_routes.router,
+                calendar_routes.router,
                 today_routes.router,
                 operator_routes.router,
                 key_routes.router,

@@ -2,20 +2,25 @@
 
 import { localize } from './time.js';
 
-/** Fetch this page and put its element of that id in the place of ours; whether it could be fetched. */
-export async function refresh(id) {
+/** An element of this page as the server renders it now; null where it could not be fetched, or is not there. */
+export async function fetched(id) {
   let answer;
   try {
-    answer = await fetch(location.pathname, { cache: 'no-store', headers: { Accept: 'text/html' } });
+    answer = await fetch(location.pathname + location.search, { cache: 'no-store', headers: { Accept: 'text/html' } });
   } catch {
-    return false;
+    return null;
   }
   if (answer.redirected) {
     location.assign(answer.url);
-    return false;
+    return null;
   }
-  if (!answer.ok) return false;
-  const fresh = new DOMParser().parseFromString(await answer.text(), 'text/html').getElementById(id);
+  if (!answer.ok) return null;
+  return new DOMParser().parseFromString(await answer.text(), 'text/html').getElementById(id);
+}
+
+/** Fetch this page and put its element of that id in the place of ours; whether it could be fetched. */
+export async function refresh(id) {
+  const fresh = await fetched(id);
   const old = document.getElementById(id);
   if (!fresh || fresh.isEqualNode(old)) return fresh !== null;
   localize(fresh);

@@ -19,11 +19,25 @@ const FORMATS = {
   date: { weekday: 'short', day: 'numeric', month: 'short' },
   day: { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' },
   instant: { dateStyle: 'medium', timeStyle: 'short' },
+  hour: { hour: 'numeric', minute: '2-digit' },
+  weekday: { weekday: 'short' },
+  month: { month: 'long', year: 'numeric' },
 };
 
 /** An instant by one of the formats above. */
 export function written(instant, kind, zone) {
   return format(zone, FORMATS[kind]).format(instant);
+}
+
+/** A time from one instant to another, `9:00 – 10:30 AM`. */
+export function writtenRange(start, end, zone) {
+  return format(zone, FORMATS.hour).formatRange(start, end);
+}
+
+/** What a zone calls itself at an instant: `GMT+1`. */
+export function zoneName(instant, zone) {
+  const parts = format(zone, { timeZoneName: 'short' }).formatToParts(instant);
+  return parts.find((part) => part.type === 'timeZoneName')?.value ?? zone;
 }
 
 /** Seconds as `4:05` or `2:03:09`; none is less than zero. */
