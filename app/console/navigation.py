@@ -32,6 +32,7 @@ class Entry:
 ENTRIES = (
     Entry("today", "reservations:read", "t"),
     Entry("calendar", "reservations:read", "c"),
+    Entry("review", "findings:review", "r"),
     Entry("operator", "admin", "o"),
     Entry("keys", "admin", "k"),
     Entry("webhooks", "admin", "w"),

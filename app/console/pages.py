@@ -49,13 +49,20 @@ def template_config() -> "TemplateConfig[JinjaTemplateEngine]":
 
 
 def page(
-    request: AnyRequest, name: str, *, status: int = 200, headers: Mapping[str, str] | None = None, **context: Any
+    request: AnyRequest,
+    name: str,
+    *,
+    section: str | None = None,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **context: Any,
 ) -> Template:
     """A page.
 
     Args:
         request: The request that it answers.
-        name: The page: its template is `<name>.html`, and the entry of the navigation that is marked is its own.
+        name: The page: its template is `<name>.html`.
+        section: The entry of the navigation that is marked; left out: that of the page's own name.
         status: The HTTP status.
         headers: Beside those of every page.
         context: What the template shows.
@@ -64,7 +71,7 @@ def page(
     session = session_of(request)
     theme = request.cookies.get(THEME_COOKIE)
     shared = {
-        "name": name,
+        "name": section or name,
         "speak": speaker_of(request),
         "languages": LANGUAGES,
         "theme": theme if theme in THEMES else THEMES[0],

@@ -66,6 +66,10 @@ class Browser:
         """The visible text of an element, as soon as there is any."""
         return str(self.wait(lambda: self.find(selector).text))
 
+    def reads(self, words: str, selector: str = ".toast") -> bool:
+        """Wait until an element says some words."""
+        return bool(self.wait(lambda: any(words in str(each.text) for each in self.all(selector))))
+
     def run(self, script: str, *arguments: Any) -> Any:
         """What a script returns."""
         return self.driver.execute_script(script, *arguments)

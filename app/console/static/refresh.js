@@ -22,8 +22,9 @@ export async function fetched(id) {
 export async function refresh(id) {
   const fresh = await fetched(id);
   const old = document.getElementById(id);
-  if (!fresh || fresh.isEqualNode(old)) return fresh !== null;
+  if (!fresh) return false;
   localize(fresh);
+  if (fresh.isEqualNode(old)) return true;
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   const place = focused && { id: focused.id, row: focused.closest('.row')?.dataset.id };
   old.replaceWith(fresh);

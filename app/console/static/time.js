@@ -18,6 +18,7 @@ const FORMATS = {
   time: { hour: 'numeric', minute: '2-digit' },
   date: { weekday: 'short', day: 'numeric', month: 'short' },
   day: { weekday: 'long', day: 'numeric', month: 'long', year: 'numeric' },
+  dated: { weekday: 'short', day: 'numeric', month: 'short', year: 'numeric' },
   instant: { dateStyle: 'medium', timeStyle: 'short' },
   hour: { hour: 'numeric', minute: '2-digit' },
   weekday: { weekday: 'short' },
@@ -53,15 +54,28 @@ export function number(value) {
   return new Intl.NumberFormat(navigator.language).format(value);
 }
 
-/** Write all times and numbers within an element anew, and show what needs a script. */
+/** The instant at which a date, `2030-01-07`, begins in a zone. */
+export function startOf(date, zone) {
+  const wall = Date.parse(`${date}T00:00:00Z`);
+  const parts = { year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric', hourCycle: 'h23' };
+  const clock = new Intl.DateTimeFormat('en-US', { ...parts, timeZone: zone });
+  const offset = (instant) => {
+    const shown = Object.fromEntries(clock.formatToParts(instant).map((part) => [part.type, Number(part.value)]));
+    return Date.UTC(shown.year, shown.month - 1, shown.day, shown.hour, shown.minute, shown.second) - instant;
+  };
+  const guess = wall - offset(wall);
+  return new Date(wall - offset(guess));
+}
+
+/** Write all times (also texts of pictures, with `data-instant`) and numbers within an element anew, and show what needs a script. */
 export function localize(within = document) {
   for (const each of within.querySelectorAll('.needs-script')) each.hidden = false;
   for (const each of within.querySelectorAll('[data-format="number"]')) each.textContent = number(each.textContent);
-  for (const time of within.querySelectorAll('time[data-format]')) {
-    const instant = new Date(time.dateTime);
+  for (const time of within.querySelectorAll('time[data-format], text[data-format]')) {
+    const instant = new Date(time.dateTime ?? time.dataset.instant);
     const kind = time.dataset.format;
     if (Number.isNaN(instant.getTime()) || !(kind in FORMATS)) continue;
     time.textContent = written(instant, kind, time.dataset.zone);
-    if (time.dataset.zone && kind === 'time') time.title = `${written(instant, 'instant', time.dataset.zone)} (${time.dataset.zone})`;
+    if (time.dataset.zone && kind === 'time' && 'title' in time) time.title = `${written(instant, 'instant', time.dataset.zone)} (${time.dataset.zone})`;
   }
 }
