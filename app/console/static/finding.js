@@ -101,4 +101,4 @@ document.addEventListener('keydown', (event) => {
 
 keepActor(document.getElementById('actor'));
 steps();
-follow(update);
+follow(update);  // its reservations count as well

@@ -1,11 +1,11 @@
 // The queue: keys, several at once, changes of others.
 
 import { filled, keepActor } from './actor.js';
-import { Refused, post } from './api.js';
-import { notice, refusal } from './dialog.js';
+import { post } from './api.js';
+import { notice, tried } from './dialog.js';
 import { follow } from './live.js';
 import { refresh } from './refresh.js';
-import { speak, speakOf } from './words.js';
+import { speakCount, speakOf } from './words.js';
 
 const VERBS = { acknowledged: 'acknowledge', accepted: 'accept', resolved: 'resolve', open: 'reopen' };
 const many = document.getElementById('many');
@@ -22,13 +22,9 @@ function show() {
     box.checked = picked.has(box.value);
   }
   many.hidden = picked.size === 0;
-  document.getElementById('picked').textContent = count('review.picked', picked.size);
+  document.getElementById('picked').textContent = speakCount('review.picked', picked.size);
   const open = document.getElementById('queue').dataset.open;
   document.title = document.title.replace(/^\(\d+\)/, `(${open})`);
-}
-
-function count(path, number, values = {}) {
-  return speak(`${path}_${number === 1 ? 'one' : 'many'}`, { number, ...values });
 }
 
 async function update() {
@@ -39,16 +35,14 @@ async function update() {
 async function say(to) {
   const body = { ids: [...picked], to, ...filled(many, 'note', 'actor') };
   const verb = speakOf('finding_verb', VERBS[to]);
-  try {
-    const { items } = (await post('/v1/findings/words', body)).body;
+  const answer = await tried(post('/v1/findings/words', body));
+  if (answer) {
+    const { items } = answer.body;
     const refused = items.filter((item) => item.problem);
     for (const item of items) if (!item.problem) picked.delete(item.id);
-    if (refused.length < items.length) notice(count('review.said', items.length - refused.length, { verb }));
-    if (refused.length) notice(count('review.refused', refused.length, { detail: refused[0].problem.detail }), { bad: true });
+    if (refused.length < items.length) notice(speakCount('review.said', items.length - refused.length, { verb }));
+    if (refused.length) notice(speakCount('review.refused', refused.length, { detail: refused[0].problem.detail }), { bad: true });
     many.elements.note.value = '';
-  } catch (error) {
-    if (!(error instanceof Refused)) throw error;
-    refusal(error);
   }
   await update();
 }
@@ -76,4 +70,4 @@ document.querySelector('#filter select').addEventListener('change', (event) => e
 
 keepActor(many.elements.actor);
 show();
-follow(update);
+follow(update, ['finding.opened', 'finding.changed', 'finding.resolved']);

@@ -14,7 +14,7 @@ SOURCES = "".join(
     for folder in ("templates", "static")
     for path in sorted((CONSOLE / folder).iterdir())
 )
-SAID = re.compile(r"""speak(\.count)?\(\s*["']([\w.-]+)["']""")
+SAID = re.compile(r"""speak(\.count|Count)?\(\s*["']([\w.-]+)["']""")
 NAMED = re.compile(r"""["'](\w+\.\w+)["']""")
 GROUPS = re.compile(r"""(?:speak\.of|speakOf)\(\s*["'](\w+)["']""")
 PLACES = re.compile(r"\{(\w+)\}")
