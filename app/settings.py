@@ -54,10 +54,10 @@ class Settings(BaseSettings):
     """when the worker reconciles: five cron fields, UTC; the day's first run is full"""
 
     max_holds: int = Field(default=20, ge=0)
-    """live holds of one customer; 0: no limit"""
+    """live holds of one holder, else of one customer; 0: no limit"""
 
     max_anonymous_holds: int = Field(default=1_000, ge=0)
-    """live holds without a customer that one key made; 0: no limit"""
+    """live holds without a holder or customer that one key made; 0: no limit"""
 
     rate_limit: str = "600/minute"
     """[requests](docs/api.md#limits) of a key that has no limit of its own: a count in a `second`, `minute`, `hour` or

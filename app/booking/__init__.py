@@ -8,6 +8,7 @@ of a customer.
 """
 
 from app.booking.book import Book
+from app.booking.drivers import driver_for
 from app.booking.edit import EditResource, Plan, PlanOutdated
 from app.booking.erasure import erase_texts, erase_texts_of
 from app.booking.expiry import complete_ended, expire_lapsed
@@ -19,7 +20,7 @@ from app.booking.meter import Meter
 from app.booking.outcomes import Refused, Stranded, overloaded
 from app.booking.permission import ATTENDANCE_STATUSES, check_service_given
 from app.booking.pruning import prune_answers
-from app.booking.service import BookingService, driver_for
+from app.booking.service import BookingService
 from app.booking.snapshot import missing_guard
 from app.booking.stranding_survey import Stretch, Survey, read_blocking_rows, survey_of
 from app.booking.timestamps import FOLLOWER_LAG_SECONDS

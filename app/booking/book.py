@@ -48,6 +48,7 @@ class Book(Intent[Reservation]):
     reference: str | None = None
     metadata: Mapping[str, object] | None = None
     hold_seconds: int | None = None
+    holder: str | None = None
     status: Status | None = None
     lifted_rules: frozenset[str] = frozenset()
     timezone: str | None = None
@@ -225,6 +226,7 @@ class Book(Intent[Reservation]):
             notes=self.notes,
             reference=self.reference,
             metadata=self.metadata,
+            holder=self.holder,
             expires_at=from_millis(Millis(now_millis + self.hold_seconds * SECOND)) if self.hold_seconds else None,
             created_at=now,
             updated_at=now,

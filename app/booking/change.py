@@ -1,8 +1,6 @@
 """Changing a reservation: its times, resource, service or details, under the guards of both resources."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
 
 from typing_extensions import override
 
@@ -10,8 +8,8 @@ from app.booking.confirm_extend import hold_expired
 from app.booking.existing import ExistingIntent, check_version
 from app.booking.intents import Lane, View, guard_lanes, rules_for
 from app.booking.outcomes import Accepted, Refused
+from app.booking.patches import DETAIL_FIELDS, Patch, patched
 from app.booking.permission import check_cancellation_notice, check_service_change, check_service_given
-from app.domain import metadata
 from app.domain.ids import ServiceId
 from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lengths import LENGTH_MIN, end_of_same_length, length_fault
@@ -23,11 +21,6 @@ from app.storage.occupancy import occupancy
 from app.storage.row_reader import is_long
 from app.storage.span import Span
 
-Patch: TypeAlias = Mapping[str, Any]
-"""A merge patch of a reservation, by the stored names of its fields; None unsets a field."""
-
-DETAIL_FIELDS = frozenset({"notes", "metadata"})
-"""The fields that can be changed even of a final reservation."""
 _MOVING = ("start_time", "resource", "service")
 """The fields whose change gives up a confirmed time or its conditions."""
 
@@ -107,7 +100,7 @@ class Change(ExistingIntent):
 
     def _change_details(self, stored: Reservation, now: Millis) -> Accepted[Reservation]:
         """Accept a change of details, which no rule judges."""
-        return self.accept_change(stored, _patched(stored, self.patch), now, taken=[], reason=self.reason)
+        return self.accept_change(stored, patched(stored, self.patch), now, taken=[], reason=self.reason)
 
     def _change_time(self, stored: Reservation, after: Reservation, view: View, now: Millis) -> Accepted[Reservation]:
         taken = Span(after.resource, to_millis(after.block_start), to_millis(after.block_end))
@@ -117,7 +110,7 @@ class Change(ExistingIntent):
 
     def _changed(self, stored: Reservation, view: View) -> tuple[Reservation, ResourceRules, ServiceRules | None]:
         """The changed reservation, with the rules by which it is judged."""
-        after = _patched(stored, self.patch)
+        after = patched(stored, self.patch)
         resource_rules, service_rules = rules_for(view, after.resource, after.service)
         rules_before = view.resource_rules(stored.resource) or resource_rules
         start, end = self._times(stored, after, service_rules, rules_before, resource_rules)
@@ -220,27 +213,6 @@ def _lifted_rules_of(stored: Reservation, after: Reservation) -> frozenset[str]:
         return ahead | {"capacity"}
     judged = {"duration"} | (set() if stays else {"horizon"}) | ({"guests"} if after.guests > stored.guests else set())
     return frozenset(RULES) - judged
-
-
-def _patched(stored: Reservation, patch: Patch) -> Reservation:
-    """The reservation with a merge patch applied; metadata merges by key."""
-    row = stored.to_mongo()
-    for name, value in patch.items():
-        if name == "metadata" and value is not None:
-            merged = metadata.merged(row.get(name), value)
-            if len(merged) > metadata.KEYS_MAX:
-                raise invalid_field(
-                    "metadata", f"Metadata has at most {metadata.KEYS_MAX} keys, with those that are there."
-                )
-            value = merged or None  # noqa: PLW2901  # empty metadata is unset
-        if value is None:
-            row.pop(name, None)
-        else:
-            row[name] = value
-    if stored.customer is not None and row.get("customer") != stored.customer:
-        row["formerCustomers"] = sorted({*(stored.former_customers or ()), stored.customer})
-    after: Reservation = Reservation.model_validate(row)
-    return after
 
 
 def _could_add_load(stored: Reservation, after: Reservation) -> bool:

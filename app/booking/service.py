@@ -6,20 +6,20 @@ from typing import TypeVar
 from bson import ObjectId
 
 from app.booking.book import Book
-from app.booking.change import Change, Patch
+from app.booking.change import Change
 from app.booking.closing import close, close_all
 from app.booking.committer import Committer
 from app.booking.confirm_extend import Confirm, Extend
-from app.booking.driver import GRACE_SECONDS
+from app.booking.drivers import driver_for, replayed_answer
 from app.booking.edit import EditResource, EditService
 from app.booking.existing import ExistingIntent, ReservationMoved
 from app.booking.group import AllOrNothing, BookGroup, Move
-from app.booking.idempotency import AnyToken, Replay, Token, read_answers, replay
+from app.booking.idempotency import AnyToken, Replay, Token
 from app.booking.import_rows import ChangeRow
 from app.booking.meter import Meter
-from app.booking.plain_driver import PlainDriver
+from app.booking.patches import Patch
 from app.booking.priority import priority_requester
-from app.booking.session_driver import SessionDriver
+from app.booking.reopen import Reopen
 from app.booking.slots import SLOTS
 from app.booking.submission import ExistingFields, submit_for_existing
 from app.cluster.heartbeat import Heartbeat
@@ -86,15 +86,7 @@ class BookingService:
         Raises:
             Problem: `idempotency-mismatch`.
         """
-        if token is None:
-            return None
-        stored = await PlainDriver(self.store).run(0, read_answers([token]), GRACE_SECONDS)
-        if token.key not in stored:
-            return None
-        answer = replay(token, stored[token.key])
-        if isinstance(answer, Problem):
-            raise answer
-        return answer
+        return await replayed_answer(self.store, token)
 
     async def book(self, intent: Book) -> Reservation | Replay:
         """Book a time; a repeated Idempotency-Key gets its first answer again.
@@ -141,15 +133,36 @@ class BookingService:
         return await self._change(identity, intent)
 
     async def confirm(
-        self, identity: ObjectId, *, by: str, admin: bool = False, reason: str | None = None
+        self,
+        identity: ObjectId,
+        *,
+        by: str,
+        admin: bool = False,
+        reason: str | None = None,
+        details: Patch | None = None,
     ) -> Reservation:
         """Confirm a live hold or a request; or make a hold a request, where the service requires approval.
 
+        `details` are the customer, notes, metadata and reference that it has from then on.
+
         Raises:
-            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, `overloaded`, `outcome-unknown`,
-                `unavailable`.
+            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, `invalid`, `overloaded`,
+                `outcome-unknown`, `unavailable`.
         """
-        return await self._change(identity, lambda fields: Confirm(**fields, by=by, admin=admin, reason=reason))
+
+        def intent(fields: ExistingFields) -> Confirm:
+            return Confirm(**fields, by=by, admin=admin, reason=reason, details=details or {})
+
+        return await self._change(identity, intent)
+
+    async def reopen(self, identity: ObjectId, *, by: str, reason: str) -> Reservation:
+        """Make a reservation that has ended, or whose customer did not come, a confirmed one again.
+
+        Raises:
+            Refused: with the verdict, where its time is taken.
+            Problem: `not-found`, `forbidden-transition`, `invalid`, `overloaded`, `outcome-unknown`, `unavailable`.
+        """
+        return await self._change(identity, lambda fields: Reopen(**fields, by=by, reason=reason))
 
     async def extend(self, identity: ObjectId, seconds: int, *, by: str) -> Reservation:
         """Extend a live hold to at least so many seconds from now.
@@ -288,10 +301,3 @@ def _unkeyed(value: T | Replay) -> T:
     if isinstance(value, Replay):  # pragma: no cover  # only an intent with a token is replayed
         raise TypeError("an intent without a key was replayed")
     return value
-
-
-def driver_for(store: Store, slots: int) -> SessionDriver | PlainDriver:
-    """The driver that the store's mode allows."""
-    if store.mode == "strict":
-        return SessionDriver(store.client.delegate, store.database.name, slots)
-    return PlainDriver(store)

@@ -116,6 +116,7 @@ BODIES: Mapping[str, Mapping[str, Example]] = {
                 "startTime": "2035-06-04T10:00:00Z",
                 "endTime": "2035-06-04T12:00:00Z",
                 "expiresInSeconds": 900,
+                "holder": "visitor-8f14e45f",
             },
         ),
         "localTime": (
@@ -142,7 +143,13 @@ BODIES: Mapping[str, Mapping[str, Example]] = {
         "move": ("Another time of the same length", {"startTime": "2035-06-04T13:00:00Z"}),
         "notes": ("Notes and metadata", {"notes": "Window seat", "metadata": {"channel": "phone"}}),
     },
-    "confirmReservation": _REASON,
+    "confirmReservation": {
+        "details": (
+            "With whose it is, and your number of it",
+            {"customer": "mia", "notes": "First visit", "reference": "WEB-1042"},
+        ),
+    },
+    "reopenReservation": {"reason": ("With a reason", {"reason": "Marked as a no-show by mistake"})},
     "cancelReservation": _REASON,
     "completeReservation": _REASON,
     "markReservationNoShow": _REASON,

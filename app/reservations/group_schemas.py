@@ -6,7 +6,7 @@ from pydantic import Field
 
 from app.http.bounds import Bounded
 from app.http.models import Answer, Body
-from app.reservations.schemas import HoldSeconds, NewReservation, ReservationAnswer
+from app.reservations.schemas import Holder, HoldSeconds, NewReservation, ReservationAnswer
 
 MEMBERS = 20
 
@@ -19,6 +19,9 @@ class NewGroup(Body):
     expires_in_seconds: Annotated[
         HoldSeconds | None, Field(description="Makes all of them holds; no member then has one of its own.")
     ] = None
+    holder: Annotated[Holder | None, Field(description="Who holds all of them; no member then has one of its own.")] = (
+        None
+    )
 
 
 class GroupAnswer(Answer):

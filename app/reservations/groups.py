@@ -11,9 +11,9 @@ from app.domain.lifecycle import Status
 from app.errors import Problem, invalid_field, not_found
 from app.reservations.group_refusals import MemberProblem, Members, members_refused, members_wrong
 from app.reservations.group_schemas import NewGroup
-from app.reservations.hold_limits import holds_of
+from app.reservations.hold_limits import check_holder, holds_of
 from app.reservations.schemas import NewReservation
-from app.reservations.service import Pools, Reservations
+from app.reservations.service import Reservations
 from app.storage.client import Store
 from app.storage.documents import Reservation
 from app.storage.reservations import ReservationStore
@@ -118,10 +118,11 @@ class Groups:
         Raises:
             Problem: `invalid`.
         """
+        check_holder(wanted.holder, is_hold=wanted.expires_in_seconds is not None, bound=caller.customer is not None)
         identity = ObjectId()
         intents: list[Book] = []
         wrong: list[MemberProblem] = []
-        pools: Pools = {}
+        pools = self.reservations.pools()
         for place, body in enumerate(wanted.reservations):
             try:
                 member = _with_group_hold(wanted, body)
@@ -156,5 +157,8 @@ def _with_group_hold(wanted: NewGroup, body: NewReservation) -> NewReservation:
         return body
     if body.expires_in_seconds is not None:
         raise invalid_field("expiresInSeconds", "The group says how long all of it is held; leave it out here.")
-    member: NewReservation = body.model_copy(update={"expires_in_seconds": wanted.expires_in_seconds})
+    if body.holder is not None:
+        raise invalid_field("holder", "The group says who holds all of it; leave it out here.")
+    hold = {"expires_in_seconds": wanted.expires_in_seconds, "holder": wanted.holder}
+    member: NewReservation = body.model_copy(update=hold)
     return member

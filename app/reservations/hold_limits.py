@@ -1,4 +1,4 @@
-"""The limits of live holds: of a customer, and of the holds without a customer that a key made.
+"""The limits of live holds: of a visitor whom a key names, of a customer, and of what else a key has made.
 
 Counting and booking are two steps, so requests for holds of one owner queue. The first of the queue counts, and goes
 on to book when its holds fit with those in flight: admitted, and not yet known to be booked or not. Near the limit
@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 from app.booking import DEADLINE_SECONDS, Book, overloaded
 from app.domain.instants import Millis, to_millis
 from app.domain.lifecycle import status_at
-from app.errors import Problem
+from app.errors import Problem, invalid_field
 from app.storage.client import Store
 from app.storage.documents import Reservation
 from app.storage.reservations import ReservationStore
@@ -30,20 +30,32 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class HoldOwner:
-    """The owner whose live holds are counted together: a customer, or a key for its holds without a customer."""
+    """The owner whose live holds are counted together: a holder as a key names it, a customer, or a key.
 
-    customer: str | None
+    A customer's holds may be made with several keys; two keys may mean different visitors by one name.
+    """
+
+    customer: str | None = None
     key: str | None = None
+    holder: str | None = None
 
     @classmethod
-    def of(cls, customer: str | None, key: str) -> "HoldOwner":
-        """The customer; where there is none, the key."""
-        return cls(customer) if customer else cls(None, key)
+    def of(cls, holder: str | None, customer: str | None, key: str) -> "HoldOwner":
+        """The holder, else the customer, else the key."""
+        if holder:
+            return cls(key=key, holder=holder)
+        return cls(customer=customer) if customer else cls(key=key)
+
+    @property
+    def anonymous(self) -> bool:
+        """Whether nobody is named."""
+        return not (self.holder or self.customer)
 
     def limit_problem(self, live: int, wanted: int, limit: int) -> Problem:
         """The refusal, which says whose limit it is."""
-        who = f"The customer {self.customer!r}" if self.customer else f"The API key {self.key}"
-        kind = "live holds" if self.customer else "live holds without a customer"
+        named = f"The holder {self.holder!r}" if self.holder else f"The customer {self.customer!r}"
+        who = f"The API key {self.key}" if self.anonymous else named
+        kind = "live holds without a holder or customer" if self.anonymous else "live holds"
         if wanted > limit:
             detail = f"{who} may have {limit:,} {kind} at once, and {wanted} are wanted; hold fewer."
             return Problem("hold-limit", detail)
@@ -54,9 +66,21 @@ class HoldOwner:
         return Problem("hold-limit", detail)
 
 
+def check_holder(holder: str | None, *, is_hold: bool, bound: bool) -> None:
+    """Refuse a holder where there is no hold, or where the customer of a `bound` key is the one who holds.
+
+    Raises:
+        Problem: `invalid`.
+    """
+    if holder is not None and not is_hold:
+        raise invalid_field("holder", "Only a hold has a `holder`: say how long with `expiresInSeconds`.")
+    if holder is not None and bound:
+        raise invalid_field("holder", "A key that is bound to a customer holds for that customer; leave it out.")
+
+
 def holds_of(intents: Iterable[Book]) -> Counter[HoldOwner]:
     """How many holds of each owner are among these."""
-    return Counter(HoldOwner.of(intent.customer, intent.by) for intent in intents if intent.hold_seconds)
+    return Counter(HoldOwner.of(intent.holder, intent.customer, intent.by) for intent in intents if intent.hold_seconds)
 
 
 def transferred_holds(stored: Reservation, patch: Mapping[str, Any], now: Millis) -> Counter[HoldOwner]:
@@ -64,7 +88,7 @@ def transferred_holds(stored: Reservation, patch: Mapping[str, Any], now: Millis
     expires = None if stored.expires_at is None else to_millis(stored.expires_at)
     if expires is None or "customer" not in patch or status_at(stored.status, expires, now) != "pending":
         return Counter()
-    before, after = HoldOwner.of(stored.customer, stored.key), HoldOwner.of(patch["customer"], stored.key)
+    before, after = (HoldOwner.of(stored.holder, each, stored.key) for each in (stored.customer, patch["customer"]))
     return Counter() if after == before else Counter((after,))
 
 
@@ -118,7 +142,7 @@ class HoldLimits:
         return task
 
     def _limit(self, owner: HoldOwner) -> int:
-        return self._of_a_customer if owner.customer else self._of_a_key
+        return self._of_a_key if owner.anonymous else self._of_a_customer
 
     async def _queue_and_book(self, wanted: Mapping[HoldOwner, int], book: Callable[[float], Awaitable[T]]) -> T:
         loop = asyncio.get_running_loop()
@@ -157,7 +181,7 @@ class HoldLimits:
             while True:
                 in_flight, counted_at = dict(queue.in_flight), asyncio.get_running_loop().time()
                 live = await self._reservations.count_live_holds(
-                    customer=owner.customer, key=owner.key, count_max=limit
+                    key=owner.key, holder=owner.holder, customer=owner.customer, count_max=limit
                 )
                 if live + count > limit:
                     queue.full_at, queue.live_count = counted_at, live

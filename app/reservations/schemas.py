@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, TypeAlias
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from pydantic.alias_generators import to_camel
 
 from app.domain.ids import ResourceId, ServiceId
@@ -16,6 +16,32 @@ SHORTEST_HOLD_SECONDS, LONGEST_HOLD_SECONDS = 10, 86_400
 
 Guests: TypeAlias = Annotated[int, Field(ge=1, le=10_000)]
 Notes: TypeAlias = Annotated[str, Field(max_length=2_000)]
+
+
+def _without_outer_blanks(text: str) -> str:
+    if text != text.strip():
+        raise ValueError("it has no blanks at its ends")
+    return text
+
+
+ExternalReference: TypeAlias = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=200,
+        description="Your own number or name of it; it need not be unique.",
+        json_schema_extra={"pattern": r"^\S([\s\S]*\S)?$"},
+    ),
+    AfterValidator(_without_outer_blanks),
+]
+Holder: TypeAlias = Annotated[
+    str,
+    Field(
+        pattern=r"^[!-~]{1,64}$",
+        description="The visitor who holds, in 1 to 64 visible ASCII characters, as with a session. Its live holds are "
+        "counted together; it is never shown. Only with `expiresInSeconds`.",
+    ),
+]
 HoldSeconds: TypeAlias = Annotated[
     int,
     Field(
@@ -58,7 +84,9 @@ class NewReservation(ReservationTime):
     notes: Notes | None = None
     """For people."""
     metadata: Metadata | None = None
+    reference: ExternalReference | None = None
     expires_in_seconds: HoldSeconds | None = None
+    holder: Holder | None = None
 
 
 class ReservationPatch(Body):
@@ -107,6 +135,28 @@ class StatusChange(Body):
     """The reason, for the history."""
 
 
+class Confirmation(StatusChange):
+    """What the reservation has from its confirmation on, beside the reason for it; what is left out stays."""
+
+    customer: CatalogueId | None = None
+    """Whose it is."""
+    notes: Notes | None = None
+    """For people."""
+    metadata: Annotated[Metadata | None, Field(description="Merged by key with what is there.")] = None
+    reference: ExternalReference | None = None
+
+    def details(self) -> dict[str, Any]:
+        """The new values, by the names that the fields are stored under."""
+        return {to_camel(name): value for name, value in self.sent_fields().items() if name != "reason"}
+
+
+class Reopening(Body):
+    """Why a reservation that has ended is confirmed again."""
+
+    reason: Reason
+    """The reason, for the history."""
+
+
 def reason_of(change: StatusChange | None) -> str | None:
     """The reason that a caller gave; none without a body."""
     return None if change is None else change.reason
@@ -143,7 +193,7 @@ class ReservationAnswer(Answer):
     """The service that it is booked for."""
     customer: str | None = None
     """Whose it is."""
-    reference: Annotated[str | None, Field(description="The number in the file that it was imported from.")] = None
+    reference: Annotated[str | None, Field(description="Your own number of it, or that of an imported row.")] = None
     status: Status
     """`pending` is a hold if it has `expiresAt`, else a request."""
     start_time: Instant

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Any, TypeAlias
+from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import PyMongoError
@@ -18,27 +18,25 @@ from app.booking import (
     Token,
     check_service_given,
     erase_texts_of,
-    missing_guard,
 )
 from app.caller import Caller
-from app.domain.ids import ResourceId, ServiceId
+from app.domain.ids import ResourceId
 from app.domain.lifecycle import Status
 from app.domain.rules import LIFTED_BY_FORCE
 from app.errors import Problem, invalid_field
 from app.http.etags import IfMatch
+from app.refusals import refusal
 from app.reservations.customer_cache import CustomerCache
-from app.reservations.hold_limits import HoldLimits, holds_of, transferred_holds
+from app.reservations.hold_limits import HoldLimits, check_holder, holds_of, transferred_holds
+from app.reservations.pools import Pools
 from app.reservations.queries import read_reservation, read_to_change
 from app.reservations.refusals import Refusals
 from app.reservations.requested_times import requested_time
 from app.reservations.schemas import NewReservation
-from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
-from app.storage.documents import Reservation, Service, service_row
+from app.storage.documents import Reservation
 
 ANY = "any"
-Pools: TypeAlias = dict[ServiceId, tuple[ResourceId, ...]]
-"""The ids of the active resources that offer a service, by service, as far as one request has read them."""
 
 
 class Reservations:
@@ -130,6 +128,10 @@ class Reservations:
             raise problem
         return replay
 
+    def pools(self) -> Pools:
+        """The pools of one request."""
+        return Pools(self.store, self.availability)
+
     async def to_intent(
         self,
         wanted: NewReservation,
@@ -150,12 +152,13 @@ class Reservations:
         customer = await self._customer(wanted.customer, caller)
         if caller.customer is not None:
             check_service_given(wanted.service, is_in_request=True)
+        check_holder(wanted.holder, is_hold=wanted.expires_in_seconds is not None, bound=caller.customer is not None)
         time = requested_time(wanted)
         resource = None if wanted.resource == ANY else wanted.resource
         return Book(
             by=caller.prefix,
             resource=resource,
-            pool=() if resource else await self._pool(wanted.service, {} if pools is None else pools),
+            pool=() if resource else await (pools or self.pools()).of(wanted.service),
             service=wanted.service,
             customer=customer,
             start=time.start,
@@ -163,8 +166,10 @@ class Reservations:
             timezone=time.timezone,
             guests=wanted.guests,
             notes=wanted.notes,
+            reference=wanted.reference,
             metadata=wanted.metadata,
             hold_seconds=wanted.expires_in_seconds,
+            holder=wanted.holder,
             group=group,
             token=token,
             lifted_rules=LIFTED_BY_FORCE if force else frozenset(),
@@ -209,18 +214,44 @@ class Reservations:
         self.on_write(changed.resource)
         return changed
 
-    async def confirm(self, identity: str, caller: Caller, reason: str | None) -> Reservation:
+    async def confirm(
+        self, identity: str, caller: Caller, reason: str | None, details: dict[str, Any] | None = None
+    ) -> Reservation:
         """Confirm a live hold or a request; without an approval that it needs, a hold becomes a request.
 
+        `details` are set in the same step, by their stored names: the customer, notes, metadata and reference.
+
         Raises:
-            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, or what the write path raises.
+            Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, `invalid`, or what the write path
+                raises.
         """
-        stored = await read_to_change(self.store, identity, caller)
+        stored, details = await read_to_change(self.store, identity, caller), details or {}
+        if "customer" in details:
+            details["customer"] = await self._customer(details["customer"], caller)
         admin = caller.may("reservations:admin")
         try:
-            return await self.booking.confirm(stored.id, by=caller.prefix, admin=admin, reason=reason)
+            confirmed = await self.booking.confirm(
+                stored.id, by=caller.prefix, admin=admin, reason=reason, details=details
+            )
         except Problem as problem:
             raise await self.refusals.with_next_free(problem, stored) from None
+        if details:
+            await self.clear_if_erased(confirmed)
+        return confirmed
+
+    async def reopen(self, identity: str, caller: Caller, reason: str) -> Reservation:
+        """Make what was completed, or a no-show, confirmed again.
+
+        Raises:
+            Problem: `not-found`, `conflict`, `forbidden-transition`, `invalid`, or what the write path raises.
+        """
+        stored = await read_to_change(self.store, identity, caller)
+        try:
+            reopened = await self.booking.reopen(stored.id, by=caller.prefix, reason=reason)
+        except Refused as refused:
+            raise refusal(refused, caller) from None
+        self.on_write(reopened.resource)
+        return reopened
 
     async def extend(self, identity: str, seconds: int, caller: Caller) -> Reservation:
         """Let a live hold expire no earlier than so many seconds from now.
@@ -233,37 +264,6 @@ class Reservations:
             return await self.booking.extend(stored.id, seconds, by=caller.prefix)
         except Problem as problem:
             raise await self.refusals.with_next_free(problem, stored) from None
-
-    async def _pool(self, service: ServiceId | None, pools: Pools) -> tuple[ResourceId, ...]:
-        """The ids of the active resources that offer a service, sorted.
-
-        Raises:
-            Problem: `invalid` where no service is named, or nothing offers it; what `_read_pool` raises.
-        """
-        if service is None:
-            raise invalid_field("resource", "Name a resource, or a service whose pool is meant.")
-        if service not in pools:
-            pools[service] = await self._read_pool(service)
-        return pools[service]
-
-    async def _read_pool(self, service: ServiceId) -> tuple[ResourceId, ...]:
-        """The pool as it is now.
-
-        Raises:
-            Problem: `invalid` where there is no such service, or no active resource offers it; `unavailable` where the
-                service, or a resource that offers it, lacks its guard.
-        """
-        rules, pool = await self.availability.pool(service)
-        catalogue = CatalogueStore(self.store)
-        if rules is None:
-            if await catalogue.exists(Service, service):
-                raise missing_guard(service_row(service))
-            raise invalid_field("service", f"There is no service {service!r}.")
-        if not pool:
-            if (resource := await catalogue.find_offering(service)) is not None:
-                raise missing_guard(resource)
-            raise invalid_field("service", f"No active resource offers the service {service!r}.")
-        return tuple(pool)
 
     async def finish(self, identity: str, to: Status, caller: Caller, reason: str | None) -> Reservation:
         """Cancel or complete a reservation, or mark it as a no-show.

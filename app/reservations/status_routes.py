@@ -15,12 +15,13 @@ from app.http.request import Request
 from app.http.request_checks import HARMLESS_KEY
 from app.http.routing import post
 from app.reservations.routes import reservation_response
-from app.reservations.schemas import HoldExtension, ReservationAnswer, StatusChange, reason_of
+from app.reservations.schemas import Confirmation, HoldExtension, Reopening, ReservationAnswer, StatusChange, reason_of
 from app.reservations.service import Reservations
 
 _HOLD = problems("not-found", "hold-expired", "forbidden-transition", body=True)
 _CANCEL = problems("not-found", "forbidden-transition", "too-late", body=True)
 _END = problems("not-found", "forbidden-transition", body=True)
+_REOPEN = problems("not-found", "conflict", "forbidden-transition", body=True)
 
 
 class ReservationInPath(NamedTuple):
@@ -45,6 +46,9 @@ _VERB: dict[str, Any] = {
 }
 
 
+_BY_ADMIN: dict[str, Any] = {"guards": [needs("reservations:admin")]}
+
+
 class StatusRoutes(Controller):
     """Changes of the status of a reservation."""
 
@@ -53,15 +57,18 @@ class StatusRoutes(Controller):
 
     @post("/confirm", responses=_HOLD, operation_id="confirmReservation", **_VERB)
     async def confirm(
-        self, reservation: NamedDependency[ReservationInPath], data: JSONBody[StatusChange | None] = None
+        self, reservation: NamedDependency[ReservationInPath], data: JSONBody[Confirmation | None] = None
     ) -> Response[ReservationAnswer]:
         """Confirm a hold or a request.
 
-        No rule is judged again. Without `reservations:admin` a hold of a service with `approval` becomes a request
-        (`pending`, without `expiresAt`), and confirming a request is 403.
+        The customer, notes, metadata and reference that come with it are set in the same step. Repeating it is
+        harmless; with other details than the first time it is 409. No rule is judged again. Without
+        `reservations:admin` a hold of a service with `approval` becomes a request (`pending`, without `expiresAt`), and
+        confirming a request is 403.
         """
         service, identity, caller = reservation
-        return reservation_response(await service.confirm(identity, caller, reason_of(data)), service)
+        details = {} if data is None else data.details()
+        return reservation_response(await service.confirm(identity, caller, reason_of(data), details), service)
 
     @post("/extend", responses=_HOLD, operation_id="extendReservation", **_VERB)
     async def extend(
@@ -105,6 +112,18 @@ class StatusRoutes(Controller):
         For a customer who did not come: possible from the start on, and not with a key that is bound to a customer.
         """
         return await _finish(reservation, "no-show", data)
+
+    @post("/reopen", responses=_REOPEN, operation_id="reopenReservation", **_VERB | _BY_ADMIN)
+    async def reopen(
+        self, reservation: NamedDependency[ReservationInPath], data: JSONBody[Reopening]
+    ) -> Response[ReservationAnswer]:
+        """Reopen a reservation.
+
+        One that was completed, or marked as a no-show, is confirmed again. Its time was free meanwhile, so the capacity
+        is judged as for a booking. Needs `reservations:admin`; repeating it is harmless.
+        """
+        service, identity, caller = reservation
+        return reservation_response(await service.reopen(identity, caller, data.reason), service)
 
 
 async def _finish(reservation: ReservationInPath, to: Status, data: StatusChange | None) -> Response[ReservationAnswer]:

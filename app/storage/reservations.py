@@ -122,9 +122,18 @@ class ReservationStore:
         """A server that scans for anything but equality is asked for a customer's id as text only."""
         return filters.conditions(self._store.clock.now(), by_object_id=self._store.shape == "or")
 
-    async def count_live_holds(self, *, customer: str | None, key: str | None, count_max: int) -> int:
-        """How many holds of a customer are not over, or those without a customer that a key made; up to `count_max`."""
-        owner = {"customer": customer} if customer else {"key": key, "customer": {"$exists": False}}
+    async def count_live_holds(
+        self, *, key: str | None = None, holder: str | None = None, customer: str | None = None, count_max: int
+    ) -> int:
+        """How many holds are not over: of a holder that a key named, of a customer, or of a key; up to `count_max`.
+
+        Those of a holder are no customer's, and those of either not counted by key alone.
+        """
+        owner: Filter = {"holder": holder or {"$exists": False}}
+        if key:
+            owner = {"key": key, **owner}
+        if not holder:
+            owner["customer"] = customer or {"$exists": False}
         live = {"status": "pending", **owner, "expiresAt": {"$gt": self._store.clock.now()}}
         return int(await self._store.of(Reservation).find(live, limit=count_max).count())
 

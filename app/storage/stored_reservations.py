@@ -28,7 +28,7 @@ _NONE = type(None)
 _TYPES: Mapping[str, frozenset[type]] = {
     **dict.fromkeys(("resource", "status", "timezone", "key"), frozenset({str})),
     **dict.fromkeys((*_DATES, "createdAt", "updatedAt"), frozenset({datetime})),
-    **dict.fromkeys(("service", "customer", "notes", "reference", "importKey"), frozenset({str, _NONE})),
+    **dict.fromkeys(("service", "customer", "notes", "reference", "holder", "importKey"), frozenset({str, _NONE})),
     **dict.fromkeys(_COUNTS, frozenset({int})),
     "expiresAt": frozenset({datetime, _NONE}),
     "metadata": frozenset({dict, _NONE}),
@@ -221,6 +221,6 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     **dict.fromkeys(("resource", "service", "customer"), identity),
     **dict.fromkeys((*_DATES, "createdAt", "updatedAt", "expiresAt"), _date),
     **dict.fromkeys(_COUNTS, count),
-    **dict.fromkeys(("timezone", "notes", "reference", "key", "idempotencyKey", "importKey"), _text),
+    **dict.fromkeys(("timezone", "notes", "reference", "holder", "key", "idempotencyKey", "importKey"), _text),
 }
 _REQUIRED = frozenset({"_id", "resource", "status", *_DATES, *_COUNTS, "timezone", "createdAt", "updatedAt", "key"})

@@ -165,8 +165,16 @@ class TestBooking:
             problem(await post_group(api, *for_ann, expiresInSeconds=60), "strict-only")
             created(await post_group(api, expiresInSeconds=60))
 
-            assert "2 live holds without a customer at once, and 3 are wanted" in three["detail"]
-            assert "has 1 live holds without a customer and 2 more are wanted, of 2" in two["detail"]
+            held: dict[str, Any] = {"expiresInSeconds": 60, "holder": "v1"}
+            of_v1 = problem(await post_group(api, *[booking_body()] * 3, **held), "hold-limit")
+            assert "The holder 'v1' may have 2 live holds" in of_v1["detail"]
+            created(await post_group(api, booking_body(customer="ann"), **held))
+            created(await post_group(api, booking_body(holder="v2", expiresInSeconds=60)))
+            problem(await post_group(api, holder="v1"), "invalid", "/holder")
+            problem(await post_group(api, booking_body(holder="v2"), **held), "invalid", "/reservations/0/holder")
+
+            assert "2 live holds without a holder or customer at once, and 3 are wanted" in three["detail"]
+            assert "has 1 live holds without a holder or customer and 2 more are wanted, of 2" in two["detail"]
             assert api.prefix in two["detail"]
             problem(await post_group(api, expiresInSeconds=60), "hold-limit")
             created(await post_group(api))

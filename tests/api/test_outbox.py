@@ -53,6 +53,12 @@ async def miss(api: ApiClient, reservation: dict[str, Any]) -> None:
     ok(await api.verb(reservation, "no-show"))
 
 
+async def reopen(api: ApiClient, reservation: dict[str, Any]) -> None:
+    """By a person, after somebody else has recorded a no-show."""
+    await api.overwrite(reservation, status="no-show")
+    ok(await api.verb(reservation, "reopen", reason="came"))
+
+
 HOLD: dict[str, Any] = {"expiresInSeconds": 600}
 CASES: dict[str, tuple[dict[str, Any], Change]] = {
     "reservation.confirmed": (HOLD, lambda api, it: api.verb(it, "confirm")),
@@ -62,6 +68,7 @@ CASES: dict[str, tuple[dict[str, Any], Change]] = {
     "reservation.expired": (HOLD, expire),
     "reservation.completed": ({}, complete),
     "reservation.no-show": ({}, miss),
+    "reservation.reopened": ({}, reopen),
 }
 
 

@@ -93,6 +93,9 @@ FIELDS: list[tuple[dict[str, Any], str]] = [
 ]
 """What is wrong both in a new reservation and in a patch, and where the blame goes."""
 
+TEXTS: list[Any] = [None, 7, 10**400, 1.5, True, [], ["a"], {}, {"$ne": ""}, "\0", "\ud800", "a\udfffb"]
+"""What is no text that can be stored."""
+
 ONLY_NEW: list[tuple[dict[str, Any], str]] = [
     ({"startTime": ...}, "/startTime"),
     ({"resource": ...}, "/resource"),
@@ -106,6 +109,11 @@ ONLY_NEW: list[tuple[dict[str, Any], str]] = [
     ({"expiresInSeconds": 86_401}, "/expiresInSeconds"),
     ({"expiresInSeconds": 60.0}, "/expiresInSeconds"),
     ({"expiresInSeconds": "60"}, "/expiresInSeconds"),
+    *(({"reference": text}, "/reference") for text in TEXTS),
+    *(({"reference": text}, "/reference") for text in ("", " a", "a\n", "\N{NO-BREAK SPACE}a", "x" * 201)),
+    *(({"expiresInSeconds": 60, "holder": text}, "/holder") for text in TEXTS),
+    *(({"expiresInSeconds": 60, "holder": text}, "/holder") for text in ("", "a b", "ä", "a\n", "x" * 65)),
+    ({"holder": "v1"}, "/holder"),
     ({"status": "confirmed"}, "/status"),
     ({"id": "0" * 24}, "/id"),
     ({"start_time": "2030-01-07T09:00:00Z"}, "/start_time"),
@@ -122,6 +130,9 @@ ONLY_PATCH: list[tuple[dict[str, Any], str]] = [
     ({"resource": None}, "/resource"),
     ({"metadata": {"a.b": None}}, "/metadata/a.b"),
     ({"expiresInSeconds": 60}, "/expiresInSeconds"),
+    ({"reference": "1"}, "/reference"),
+    ({"reference": None}, "/reference"),
+    ({"holder": "v1"}, "/holder"),
     ({"status": "cancelled"}, "/status"),
     ({"version": 1}, "/version"),
     ({"history": []}, "/history"),
@@ -223,7 +234,7 @@ async def test_a_body_is_an_object(api: ApiClient, body: bytes) -> None:
 
     problem(await api.request("POST", RESERVATIONS, content=body), "invalid", "")
     problem(await api.request("PATCH", path, content=body, headers={"If-Match": "*"}), "invalid", "")
-    for verb in ("confirm", "cancel", "complete", "no-show", "extend"):
+    for verb in ("confirm", "cancel", "complete", "no-show", "extend", "reopen"):
         problem(await api.request("POST", f"{path}/{verb}", content=body), "invalid", "")
 
 
@@ -294,6 +305,21 @@ async def test_another_media_type_is_unsupported(api: ApiClient, kind: str) -> N
         ("cancel", {"reason": None}, "/reason"),
         ("cancel", {"reason": "\0"}, "/reason"),
         ("confirm", {"why": "x"}, "/why"),
+        ("confirm", {"holder": "v1"}, "/holder"),
+        ("confirm", {"guests": 2}, "/guests"),
+        ("cancel", {"notes": "x"}, "/notes"),
+        ("complete", {"reference": "x"}, "/reference"),
+        *(("confirm", {name: text}, f"/{name}") for name in ("reference", "notes", "customer") for text in TEXTS),
+        ("confirm", {"customer": "nobody"}, "/customer"),
+        ("confirm", {"reference": "a "}, "/reference"),
+        ("confirm", {"notes": "x" * 2_001}, "/notes"),
+        ("confirm", {"metadata": None}, "/metadata"),
+        ("confirm", {"metadata": {"a": None}}, "/metadata/a"),
+        ("confirm", {"metadata": {"a": 10**400}}, "/metadata/a"),
+        *(("reopen", {"reason": text}, "/reason") for text in TEXTS),
+        ("reopen", {"reason": "x" * 501}, "/reason"),
+        ("reopen", {"reason": "x", "notes": "x"}, "/notes"),
+        ("reopen", {}, "/reason"),
         ("complete", {"expiresInSeconds": 60}, "/expiresInSeconds"),
         ("no-show", {"version": 1}, "/version"),
         ("extend", {}, "/expiresInSeconds"),
@@ -321,6 +347,7 @@ async def test_the_bodies_of_verbs_are_validated(api: ApiClient, verb: str, body
         ("POST", "/1/complete"),
         ("POST", "/1/no-show"),
         ("POST", "/1/extend"),
+        ("POST", "/1/reopen"),
     ],
 )
 async def test_unknown_parameters_are_refused_everywhere(api: ApiClient, method: str, below: str) -> None:

@@ -474,8 +474,49 @@ class TestHoldLimit:
             await thrifty.booked(expiresInSeconds=60)
 
         body = problem(await thrifty.book(expiresInSeconds=60), "hold-limit")
-        assert f"The API key {thrifty.prefix} has 2 live holds without a customer" in body["detail"]
+        assert f"The API key {thrifty.prefix} has 2 live holds without a holder or customer" in body["detail"]
         await clerk.booked(expiresInSeconds=60)
+
+    async def test_of_a_holder_before_its_customer(self, thrifty: ApiClient) -> None:
+        """The visitors of one key are counted apart, whatever customer they give; the limit of the key stays for none.
+
+        Another key may mean another visitor by the same name.
+        """
+        clerk = await thrifty.with_scopes("reservations:write")
+        hold: dict[str, Any] = {"expiresInSeconds": 60}
+        ann, bob = [hold | {"customer": name} for name in ("ann", "bob")]
+        for fields in (hold, ann):
+            await thrifty.booked(holder="v1", **fields)
+        for fields in (hold, ann, bob):
+            body = problem(await thrifty.book(holder="v1", **fields), "hold-limit")
+            assert "The holder 'v1' has 2 live holds, of 2" in body["detail"]
+        for fields in (hold | {"holder": "v2"}, ann, hold):
+            for _ in range(2):
+                await thrifty.booked(**fields)
+            problem(await thrifty.book(**fields), "hold-limit")
+        await clerk.booked(holder="v1", **hold)
+
+    async def test_a_hold_of_a_visitor_stays_its_own(self, thrifty: ApiClient) -> None:
+        """Given to a customer at its limit, it counts for the visitor all the same; confirmed, it counts for nobody."""
+        for _ in range(2):
+            await thrifty.booked(customer="ann", expiresInSeconds=60)
+        held = [await thrifty.booked(holder="v1", expiresInSeconds=60) for _ in range(2)]
+
+        ok(await thrifty.change(held[0], customer="ann"))
+        problem(await thrifty.book(holder="v1", expiresInSeconds=60), "hold-limit")
+        ok(await thrifty.verb(held[1], "confirm", customer="ann"))
+        await thrifty.booked(holder="v1", expiresInSeconds=60)
+
+    async def test_only_a_hold_has_a_holder(self, thrifty: ApiClient) -> None:
+        """And none that a customer holds with a key of its own."""
+        await thrifty.service("cut")
+        await thrifty.resource("salon", services=["cut"])
+        ann = await thrifty.with_scopes("reservations:write", "reservations:read", customer="ann")
+
+        problem(await thrifty.book(holder="v1"), "invalid", "/holder")
+        of_ann: dict[str, Any] = {"resource": "salon", "service": "cut", "expiresInSeconds": 60}
+        problem(await ann.book(holder="v1", **of_ann), "invalid", "/holder")
+        await ann.booked(**of_ann)
 
     async def test_a_hold_counts_for_whom_it_is_given_to(self, thrifty: ApiClient) -> None:
         """Given to a customer, or back to the key that made it; no limit keeps it from being confirmed or extended."""

@@ -12,6 +12,7 @@ from app.booking.change import Change
 from app.booking.confirm_extend import Confirm
 from app.booking.edit import EditResource
 from app.booking.outcomes import Accepted, Refused
+from app.booking.reopen import Reopen
 from app.errors import Problem
 from app.storage.catalogue_updates import Changes
 from app.storage.client import Store
@@ -98,6 +99,26 @@ async def test_a_confirm_goes_by_the_clock_of_the_database(store: Store, monkeyp
 
     assert refused.value.name == "hold-expired"
     await booking.stop()
+
+
+@pytest.mark.servers("transactions")
+@pytest.mark.promise("capacity")
+async def test_reopen_and_book_into_one_time(store: Store) -> None:
+    """What was completed by mistake and a booking of its time: exactly one gets it."""
+    await add_resource(store)
+
+    async def prepare() -> ObjectId:
+        ended: ObjectId = (await book_accepted(store)).id
+        await store.database["reservations"].update_one({"_id": ended}, {"$set": {"status": "completed"}})
+        return ended
+
+    def makers(ended: ObjectId) -> list[Make]:
+        return [lambda: Reopen(by="test", reservation=ended, resource=ROOM_ID, reason="x"), booking_of]
+
+    for order, _, outcomes, load in await _all_orders(store, prepare, makers):
+        assert sorted(accepted(outcomes)) == [False, True], order
+        assert any(isinstance(outcome, Refused) for outcome in outcomes), order
+        assert load == 1, order
 
 
 @pytest.mark.servers("transactions")

@@ -12,9 +12,9 @@ from bson import ObjectId
 from pymongo import ReadPreference
 
 from app.booking import BookingService
+from app.booking.drivers import driver_for
 from app.booking.expiry import complete_ended, expire_lapsed
 from app.booking.idempotency import Replay
-from app.booking.service import driver_for
 from app.booking.session_driver import SessionDriver
 from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import Store, connect

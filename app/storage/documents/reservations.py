@@ -55,6 +55,8 @@ class Reservation(StoredDocument):
     metadata: dict[str, object] | None = None
     group: PydanticObjectId | None = None
     expires_at: datetime | None = None
+    holder: str | None = None
+    """The visitor who made the hold, as the key names them; clients never see it."""
     version: int = 1
     created_at: datetime
     updated_at: datetime
@@ -107,9 +109,15 @@ class Reservation(StoredDocument):
             ),
         ]
         planner_indexes: ClassVar = [
-            # Holds without a customer are counted by key.
+            # Holds without a customer are counted by key, and so are those of its visitors.
             IndexModel(
-                [("status", ASCENDING), ("key", ASCENDING), ("customer", ASCENDING), ("expiresAt", ASCENDING)],
+                [
+                    ("status", ASCENDING),
+                    ("key", ASCENDING),
+                    ("holder", ASCENDING),
+                    ("customer", ASCENDING),
+                    ("expiresAt", ASCENDING),
+                ],
                 name="reservation_key_holds",
                 partialFilterExpression={"status": "pending"},
             ),
