@@ -2,11 +2,9 @@
 
 import os
 import re
-from base64 import b64decode
 from collections.abc import Collection
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Literal
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 from pydantic_core import ErrorDetails
@@ -15,6 +13,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from app import cron
 from app.environment import PREFIX, SettingsError, from_files, unknown
 from app.rates import read_rate
+from app.setting_values import decode_base64, decoded_keys, networks, url_fault
 
 Mode = Literal["auto", "strict", "optimistic"]
 
@@ -149,13 +148,13 @@ class Settings(BaseSettings):
 
     def trusted_networks(self) -> tuple[IPv4Network | IPv6Network, ...]:
         """The proxies that are trusted; a single address is a network of its own."""
-        return _networks(self.trusted_proxies)
+        return networks(self.trusted_proxies)
 
     @field_validator("trusted_proxies")
     @classmethod
     def _check_trusted_proxies(cls, text: str | None) -> str | None:
         try:
-            _networks(text)
+            networks(text)
         except ValueError as error:
             raise ValueError(f"is no list of addresses and networks, like 10.0.0.0/8,192.0.2.7: {error}.") from None
         return text
@@ -171,14 +170,14 @@ class Settings(BaseSettings):
     @field_validator("redis_url")
     @classmethod
     def _check_redis_url(cls, url: str | None) -> str | None:
-        if url is not None and (fault := _url_fault(url, ("redis", "rediss", "unix"))):
+        if url is not None and (fault := url_fault(url, ("redis", "rediss", "unix"))):
             raise ValueError(f"is not an address of Redis: {fault}. Write it like redis://host:6379/0.")
         return url
 
     @field_validator("alert_url")
     @classmethod
     def _check_alert_url(cls, url: str | None) -> str | None:
-        if url is not None and (fault := _url_fault(url, ("http", "https"))):
+        if url is not None and (fault := url_fault(url, ("http", "https"))):
             raise ValueError(f"is not a web address: {fault}. Write it like https://example.com/hook.")
         return url
 
@@ -208,20 +207,20 @@ class Settings(BaseSettings):
     @field_validator("secrets_key")
     @classmethod
     def _check_secrets_key(cls, text: str | None) -> str | None:
-        if any(len(key) != _SEALING_BYTES for key in _decoded_keys(text)):
+        if any(len(key) != _SEALING_BYTES for key in decoded_keys(text)):
             raise ValueError(f"is no key of {_SEALING_BYTES} bytes in base64. Make one by: openssl rand -base64 32")
         return text
 
     def sealing_keys(self) -> list[bytes]:
         """The keys that seal and open secrets; none if they are stored as they are."""
-        return _decoded_keys(self.secrets_key)
+        return decoded_keys(self.secrets_key)
 
     @field_validator("public_url")
     @classmethod
     def _check_public_url(cls, url: str | None) -> str | None:
         if url is None:
             return None
-        fault = _url_fault(url, ("http", "https"))
+        fault = url_fault(url, ("http", "https"))
         if fault is None and re.search(r"[?#@\\]", url):
             fault = "it can have no user, query or fragment, because paths are added to it"
         if fault:
@@ -292,43 +291,3 @@ def _sentence(fault: ErrorDetails, from_file: Collection[str]) -> str:
             return f"{name}: must be a whole number, not {value}."
         case _:
             return f"{name}: {fault['msg']}."
-
-
-def _networks(text: str | None) -> tuple[IPv4Network | IPv6Network, ...]:
-    return tuple(ip_network(part.strip()) for part in text.split(",")) if text else ()
-
-
-def _decoded_keys(text: str | None) -> list[bytes]:
-    """The keys of a list with commas, in either alphabet of base64; an invalid one is empty."""
-    url_safe = str.maketrans("-_", "+/")
-    return [decode_base64(part.strip().translate(url_safe)) for part in text.split(",")] if text else []
-
-
-def decode_base64(text: str) -> bytes:
-    """Decode base64 with or without padding; empty if the text is invalid."""
-    try:
-        return b64decode(text + "=" * (-len(text) % 4), validate=True)
-    except ValueError:
-        return b""
-
-
-def _url_fault(url: str, schemes: tuple[str, ...]) -> str | None:
-    """The fault of an address, if it has one. It is not quoted, because it may contain a password."""
-    try:
-        parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
-    except ValueError:
-        return "its host or port cannot be read"
-    local = parts.scheme == "unix"
-    tests = {
-        "it has a blank or a control character in it": re.search(r"[\s\x00-\x1f\x7f]", url),
-        f"it must begin with {' or '.join(f'{scheme}://' for scheme in schemes)}": parts.scheme not in schemes,
-        "it names no socket": local and not parts.path,
-        "it names no host": not local and not host,
-        "0 is no port": port == 0,
-        "its path must be the number of a database": parts.scheme in {"redis", "rediss"}
-        and not re.fullmatch(r"/?[0-9]*", parts.path),
-        "it can have no option but db, the number of a database": "http" not in parts.scheme
-        and not re.fullmatch(r"(db=[0-9]+)?", parts.query),
-    }
-    return next((fault for fault, holds in tests.items() if holds), None)
