@@ -30,6 +30,7 @@ from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.documents import DOCUMENTS
 from app.storage.errors import StorageError
+from app.storage.event_log import EventLog
 from app.storage.foreign_occupancies import OCCUPANCIES, is_occupancy
 from app.storage.guards import is_guard
 from app.storage.raw_batches import find_batches
@@ -51,6 +52,7 @@ class _Survey:
     inventory: Inventory = field(default_factory=Inventory)
     duplicates: list[list[DuplicateKey]] = field(default_factory=list)
     coverage: Coverage = field(default_factory=Coverage)
+    gap: int | None = None
 
 
 async def migrate(
@@ -117,6 +119,13 @@ async def _survey_database(store: Store, report: MigrationReport, on_progress: O
     survey.coverage = await survey_coverage(store, on_progress)
     report.findings += [*survey.inventory.findings, *survey.coverage.findings()]
     report.notes += [*survey.inventory.notes, *survey.coverage.notes]
+    survey.gap = await EventLog(store).last_gap()
+    if survey.gap is not None:
+        detail = (
+            f"The log of events has gaps, the last of them at place {survey.gap}; `reserva migrate` lets it begin "
+            "after that, and a reader that stopped before it has to begin anew."
+        )
+        report.findings.append(MigrationFinding("events-missing", detail, ("events",)))
     if (difference := await agreement.difference(store)) is not None:
         report.findings.append(MigrationFinding("deployment-differs", difference, ("deployment",)))
     elif await agreement.lacks_id(store):
@@ -190,6 +199,9 @@ async def _build(store: Store, survey: _Survey, report: MigrationReport, on_prog
     if has_planner(store):
         await _build_indexes(store, others, report, on_progress)
     await complete_coverage(store, survey.coverage, report, on_progress)
+    if survey.gap is not None:
+        await EventLog(store).raise_floor(survey.gap)
+        report.built.append(f"beginning of the log of events after place {survey.gap}")
     await _agree(store, report)
 
 

@@ -17,6 +17,7 @@ FindingKind = Literal[
     "reach-low",
     "occupancy-missing",
     "pool-incomplete",
+    "events-missing",
     "deployment-differs",
     "processes-running",
 ]

@@ -92,6 +92,34 @@ class EventLog:
         finally:
             await rows.close()
 
+    async def last_gap(self) -> int | None:
+        """The last place within the bounds that no event has; None where each has one.
+
+        Nothing that Reserva does makes a gap. A backup can have one, of a database that was written to meanwhile.
+
+        Raises:
+            pymongo.errors.PyMongoError: the database does not answer.
+        """
+        floor, place = await self.bounds()
+        within = {"_id": {"$gt": floor, "$lte": place}}
+        events = self._collection(EVENTS)
+        if await events.count_documents(within) == place - floor:
+            return None
+        async for event in events.find(within, {"_id": 1}, sort=[("_id", -1)]):
+            if event["_id"] != place:
+                break
+            place -= 1
+        return place
+
+    async def raise_floor(self, place: int) -> None:
+        """Let the log begin after a place.
+
+        Raises:
+            pymongo.errors.PyMongoError: the database does not answer.
+        """
+        raised = {"$max": {"floor": place}}
+        await self.store.database[Lease.Settings.name].update_one({"_id": RELAY}, raised)
+
     async def prune(self, days: int) -> int:
         """Remove the first events if they are so many days old, up to the first that is not; how many. 0 days: none.
 
@@ -108,8 +136,7 @@ class EventLog:
         old = [*takewhile(lambda event: event["at"] < before, first)]
         if not old:
             return 0
-        raised = {"$max": {"floor": old[-1]["_id"]}}
-        await self.store.database[Lease.Settings.name].update_one({"_id": RELAY}, raised)
+        await self.raise_floor(old[-1]["_id"])
         return (await events.delete_many({"_id": {"$lte": old[-1]["_id"]}})).deleted_count
 
     def _collection(self, name: str) -> "AsyncIOMotorCollection[BsonDocument]":

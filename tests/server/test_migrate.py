@@ -16,6 +16,7 @@ from app.migration.report import MigrationReport
 from app.storage.client import Store, connect
 from app.storage.documents import DOCUMENTS, service_row
 from app.storage.errors import StorageError
+from app.storage.event_log import EventLog
 from app.storage.guards import make_guard, make_service_row
 from app.storage.pools import members_of, pool_row
 from tests.support.ids import CUT_ID
@@ -360,3 +361,27 @@ class TestCommand:
     def test_contradicting_options_are_refused(self) -> None:
         """`--check --apply` is a bad option."""
         assert self.run("mongodb://127.0.0.1:1/reserva", "--check", "--apply").returncode == 2
+
+
+@pytest.mark.parametrize(("missing", "beginning"), [([3], 3), ([1, 4], 4), ([6], 6), ([], None)])
+async def test_a_log_of_events_with_gaps_begins_after_the_last(
+    store: Store, missing: list[int], beginning: int | None
+) -> None:
+    """A backup of a database in use can lack events: readers behind the gap go on, those before it begin anew."""
+    event = {"type": "reservation.created", "subject": ObjectId(), "version": 1, "at": store.clock.now(), "by": "test"}
+    rows = [{"_id": place, "key": str(place), **event} for place in range(1, 7) if place not in missing]
+    await store.database["events"].insert_many(rows)
+    await store.database["leases"].insert_one({"_id": "events", "epoch": 1, "place": 6})
+
+    checked = ids_by_kind(await migrate(store, check=True))
+    report = await migrate(store)
+    log = EventLog(store)
+    floor, last = await log.bounds()
+
+    assert ("events-missing" in checked) is (beginning is not None)
+    assert [line for line in report.built if "events" in line] == (
+        [] if beginning is None else [f"beginning of the log of events after place {beginning}"]
+    )
+    assert (floor, last) == (beginning or 0, 6)
+    assert [each.id async for each in log.read(floor, last, 10)] == [*range(floor + 1, 7)]
+    assert await migrate(store) == MigrationReport()
