@@ -17,7 +17,7 @@ from app.deadline import call_at, detached
 Topic: TypeAlias = Literal["outbox", "events"]
 """`outbox`: an event waits for its place; `events`: one has got it."""
 
-COALESCED_SECONDS = 0.02
+COALESCED_SECONDS = 0.1
 """The least time between two signals of the same topic: what comes in between is told at its end."""
 ANSWER_SECONDS = 1.0
 """How long Redis may take for a signal."""
