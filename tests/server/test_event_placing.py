@@ -160,6 +160,7 @@ async def test_ownership_lost(store: Store) -> None:
     await paused.close()
 
 
+@pytest.mark.promise("events")
 @pytest.mark.servers("any")
 async def test_killed_between_steps(store: Store) -> None:
     """Wherever a relay is killed, the next one places every event once and without a gap."""
@@ -182,6 +183,7 @@ async def test_killed_between_steps(store: Store) -> None:
     pytest.fail("it has more steps than that")
 
 
+@pytest.mark.promise("events")
 @pytest.mark.servers("transactions", once=True)
 @pytest.mark.parametrize("same", [True, False], ids=["one reservation", "two reservations"])
 async def test_all_orders_of_two_writers_and_the_relay(store: Store, *, same: bool) -> None:

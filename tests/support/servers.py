@@ -236,8 +236,17 @@ def rust_script() -> Path:
     return script
 
 
+def rust(data: Path, log: IO[str], port: int) -> Child:
+    """Start SecantusDB in Rust on a port, over what the folder holds.
+
+    Raises:
+        NotAtHand: if it is not built.
+    """
+    return _announcing([str(rust_script()), str(data), str(port)], log)
+
+
 def _rust(data: Path, log: IO[str]) -> Child:
-    return _announcing([str(rust_script()), str(data), "0"], log)
+    return rust(data, log, free_port())
 
 
 def _engine(data: Path, log: IO[str]) -> Child:

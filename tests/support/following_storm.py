@@ -1,0 +1,253 @@
+"""Writers and followers on processes that are killed, and what the followers have got in the end.
+
+Two processes of the app and two workers run on a database and a Redis of their own. Faults are played one after the
+other; after each, what was changed since then has to reach a follower before the next one comes.
+"""
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from tests.support.change_writers import Writers
+from tests.support.commands import RunningCommand, eventually, reserva
+from tests.support.followers import FOLLOWERS, Follower, WebhookFollower
+from tests.support.following_check import Missed, disagreements, faults, missed, stored_reservations
+from tests.support.load_client import Client
+from tests.support.own_mongodb import OwnMongodb
+from tests.support.redis_server import OwnRedis
+from tests.support.servers import free_port, new_database
+from tests.support.slot_bookings import make_rooms
+from tests.support.staged_app import App, Stage, staged
+
+PROCESSES = 2
+WRITERS = 12
+ROOMS, CAPACITY = 6, 2
+NEWS = 20
+"""After a fault so many changes are acknowledged, and the last of them is followed, before the next fault."""
+SILENCE_SECONDS = 60.0
+"""A follower that gets nothing for so long after the last change gets nothing more."""
+WATCH_SECONDS = 0.1
+
+Fault = Literal["relay killed", "relay suspended", "app killed", "database killed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is played.
+
+    Args:
+        faults: In their order.
+        fault_seconds: The least time from one to the next.
+        pause_seconds: Between two requests of a writer. A webhook gets one event after the other, so it is the slowest
+            of the followers.
+    """
+
+    faults: Sequence[Fault]
+    fault_seconds: float
+    pause_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """What came of one follower."""
+
+    received: int
+    missed: Sequence[Missed]
+    faults: Sequence[str]
+    interruptions: int
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of a storm.
+
+    Args:
+        changes: The stored versions of all reservations.
+        followed: What came of each follower.
+        done: How often each operation of the writers succeeded.
+        interruptions: How often the writers lost a connection.
+        disagreements: Ids under which two followers have got different events.
+        lost: Acknowledged changes that are not stored.
+        forged: Webhooks whose signature was none.
+        drain_seconds: From the last change until all followers had it.
+    """
+
+    changes: int
+    followed: Mapping[str, Followed]
+    done: Mapping[str, int]
+    interruptions: int
+    disagreements: Sequence[str]
+    lost: int
+    forged: int
+    drain_seconds: float
+
+
+class Processes:
+    """The workers and the app of a storm, and what may happen to them.
+
+    Args:
+        env: The environment of a worker.
+        app: The app.
+        mongodb: The database server.
+        stage: The database.
+    """
+
+    def __init__(self, env: Mapping[str, str], app: App, mongodb: OwnMongodb, stage: Stage) -> None:
+        self._env = env
+        self._app = app
+        self._mongodb = mongodb
+        self._stage = stage
+        self._workers = [self._worker() for _ in range(PROCESSES)]
+
+    def _worker(self) -> RunningCommand:
+        return RunningCommand(reserva("worker"), self._env, None)
+
+    def stop(self) -> None:
+        """End the workers at once."""
+        for worker in self._workers:
+            worker.process.kill()
+            worker.end()
+
+    @contextmanager
+    def fault(self, kind: Fault) -> Iterator[None]:
+        """Let it happen; what it leaves is made good at the end."""
+        if kind == "app killed":
+            os.kill(random.choice(self._app.workers), signal.SIGKILL)  # its parent starts another one
+        elif kind == "database killed":
+            self._mongodb.kill()
+            self._mongodb.start()
+        elif kind == "relay killed":
+            number = self._relay()
+            self._workers[number].process.kill()
+            self._workers[number].end()
+            self._workers[number] = self._worker()
+        elif kind == "relay suspended":
+            process = self._workers[self._relay()].process
+            process.send_signal(signal.SIGSTOP)
+            yield  # the other one takes over
+            process.send_signal(signal.SIGCONT)
+            return
+        yield
+
+    def _relay(self) -> int:
+        """Which worker places the events."""
+        found: list[int] = []
+
+        def looks() -> bool:
+            lease = self._stage.database["leases"].find_one({"_id": "events"}) or {}
+            owner = lease.get("owner", "").split(":")
+            found[:] = [number for number, each in enumerate(self._workers) if str(each.process.pid) in owner]
+            return bool(found)
+
+        if not eventually(looks):
+            raise RuntimeError("no worker places events")
+        return found[0]
+
+
+def follow(folder: Path, plan: Plan) -> Outcome:
+    """Play a storm; the folder keeps what the servers store.
+
+    Raises:
+        NotAtHand: if one of the servers cannot be started here.
+    """
+    mongodb, redis = OwnMongodb(folder), OwnRedis(folder)
+    with ExitStack() as stack:
+        stack.callback(mongodb.kill)
+        mongodb.start()
+        stack.callback(redis.kill)
+        redis.start()
+        stage = stack.enter_context(staged(new_database(mongodb.url, "reserva_followed")))
+        client = Client(free_port(), stage.token)
+        followers = [kind(client) for kind in FOLLOWERS]
+        webhook = next(each for each in followers if isinstance(each, WebhookFollower))
+        for each in followers:  # those that ask outlive the app, whose end ends their last questions
+            if each is not webhook:
+                stack.enter_context(each.following())
+        env = {"REDIS_URL": redis.url, "RESERVA_WEBHOOK_PRIVATE": "true"}
+        app = stack.enter_context(stage.app(PROCESSES, port=client.port, env=env))
+        rooms = make_rooms(client, "followed", ROOMS, CAPACITY)
+        stack.enter_context(webhook.following())
+        processes = Processes({"MONGODB_URL": stage.url, **env}, app, mongodb, stage)
+        stack.callback(processes.stop)
+        writers = Writers(client, rooms, WRITERS, plan.pause_seconds)
+        with writers.writing():
+            _play(processes, plan, writers, followers[0])
+        return _outcome(stage, writers, followers, webhook)
+
+
+def _play(processes: Processes, plan: Plan, writers: Writers, follower: Follower) -> None:
+    """One fault after the other; after each the changes have to be followed again.
+
+    Raises:
+        RuntimeError: if they are not.
+    """
+    _await_news(writers, follower, "the start")
+    for fault in plan.faults:
+        began = time.monotonic()
+        with processes.fault(fault):
+            _await_news(writers, follower, fault)
+        time.sleep(max(began + plan.fault_seconds - time.monotonic(), 0))
+
+
+def _await_news(writers: Writers, follower: Follower, what: str) -> None:
+    wanted = len(writers.acknowledged) + NEWS
+
+    def arrived() -> bool:
+        if len(writers.acknowledged) < wanted:
+            return False
+        change = writers.acknowledged[wanted - 1]
+        return any((each.reservation, each.version) == change for each in follower.received)
+
+    if not eventually(arrived):
+        raise RuntimeError(f"after {what} nothing more is followed")
+
+
+def _outcome(stage: Stage, writers: Writers, followers: Sequence[Follower], webhook: WebhookFollower) -> Outcome:
+    """Wait for what all followers have to get, and judge what they have got."""
+    began = time.monotonic()
+    due = stored_reservations(stage.database)
+    changes = sum(each.version for each in due.values())
+    _watch(lambda: [len(each.received) for each in followers], changes)
+    drain_seconds = time.monotonic() - began
+    received = {each.name: [*each.received] for each in followers}
+    stored = stored_reservations(stage.database)  # by now holds may have expired
+    followed = {
+        each.name: Followed(
+            len(received[each.name]),
+            missed(received[each.name], due),
+            faults(received[each.name], stored),
+            each.interruptions,
+        )
+        for each in followers
+    }
+    lost = [
+        identity
+        for identity, version in writers.acknowledged
+        if identity not in stored or stored[identity].version < version
+    ]
+    return Outcome(
+        changes=changes,
+        followed=followed,
+        done=writers.done,
+        interruptions=writers.interruptions,
+        disagreements=disagreements(received.values()),
+        lost=len(lost),
+        forged=webhook.forged,
+        drain_seconds=drain_seconds,
+    )
+
+
+def _watch(counts: Callable[[], Sequence[int]], wanted: int) -> None:
+    """Wait until all counts are reached, or none of them grows any more."""
+    seen, since = counts(), time.monotonic()
+    while min(seen) < wanted and time.monotonic() - since < SILENCE_SECONDS:
+        time.sleep(WATCH_SECONDS)
+        now = counts()
+        if now != seen:
+            seen, since = now, time.monotonic()
