@@ -13,12 +13,16 @@ from app.cli.configuration import CommandFailed
 from tests.bench import (
     availability,
     crowd,
+    delays,
+    events,
     findings,
+    followers,
     groups,
     growth,
     holds,
     kills,
     memory,
+    pages,
     pairs,
     passing,
     replays,
@@ -50,6 +54,10 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "findings": findings.run,
     "growth": growth.run,
     "memory": memory.run,
+    "followers": followers.run,
+    "events": events.run,
+    "delays": delays.run,
+    "pages": pages.run,
 }
 
 
@@ -58,14 +66,20 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
 @click.option("--mongodb", metavar="URL", help="A server with transactions; without it, one is started.")
 @click.option("--rounds", default=5, show_default=True, type=click.IntRange(1), help="Of each measurement.")
 @click.option("--seconds", default=5.0, show_default=True, type=click.FloatRange(1), help="Of load in each round.")
-@click.option("--repetitions", default=200, show_default=True, type=click.IntRange(1), help="Of the hold that expires.")
+@click.option(
+    "--repetitions",
+    default=200,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Of the hold that expires, and of the event that is waited for.",
+)
 @click.option("--requests", default=100_000, show_default=True, type=click.IntRange(100), help="Of `memory`.")
 @click.option(
     "--stored",
     default=1_000_000,
     show_default=True,
     type=click.IntRange(100_000),
-    help="The most that `growth` stores.",
+    help="The reservations that `growth` stores at most, and the events of `pages`.",
 )
 def main(names: tuple[str, ...], mongodb: str | None, **scale: Any) -> None:
     """Run all benchmarks, or the named ones: what is exact is checked, what is measured is reported as a ratio."""

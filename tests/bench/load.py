@@ -16,14 +16,14 @@ class Calendar:
         self.resources = [f"{prefix}-{number}" for number in range(resources)]
         self.slot = slot
 
-    def create(self, client: Client, seconds: float) -> Load:
-        """Book as fast as it goes, on 32 connections."""
+    def create(self, client: Client, seconds: float, connections: int = CONNECTIONS) -> Load:
+        """Book as fast as it goes."""
         plan = LoadPlan(
             port=client.port,
             token=client.token,
             workload="spread",
             resources=self.resources,
-            connections=CONNECTIONS,
+            connections=connections,
             seconds=seconds,
             first_slot=self.slot,
             seed=self.slot,

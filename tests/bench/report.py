@@ -53,9 +53,9 @@ class Bench:
         server_url: Scratch databases are made there.
         rounds: How often what is measured is repeated; storms and kills too.
         seconds: How long a round of load lasts.
-        repetitions: Of the hold that expires under a storm.
+        repetitions: Of the hold that expires under a storm, and of the event that is waited for.
         requests: How many requests a process answers while its memory is measured.
-        stored: How many reservations the largest of several databases has.
+        stored: How many reservations the largest of several databases has, and how many events a log.
     """
 
     server_url: str

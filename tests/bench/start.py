@@ -1,14 +1,12 @@
 """How long `reserva serve` takes from its start to its first answer, and how much of it is computing."""
 
-import os
 import signal
 import time
-from collections.abc import Sequence
 from contextlib import suppress
 from http.client import HTTPConnection
-from pathlib import Path
 from statistics import median
 
+from tests.bench.cpu import computed_seconds
 from tests.bench.report import Bench, Report
 from tests.support.commands import reserva, running_command
 from tests.support.servers import free_port
@@ -55,14 +53,3 @@ def _answers(port: int) -> bool:
         connection.request("GET", "/healthz")
         return connection.getresponse().read() != b""
     return False
-
-
-def computed_seconds(processes: Sequence[int]) -> float:
-    """CPU seconds of processes and of all below them."""
-    total = 0.0
-    for process in processes:
-        fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
-        total += (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-        children = Path(f"/proc/{process}/task/{process}/children").read_text(encoding="ascii").split()
-        total += computed_seconds([int(child) for child in children])
-    return total
