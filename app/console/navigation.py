@@ -33,6 +33,7 @@ ENTRIES = (
     Entry("today", "reservations:read", "t"),
     Entry("calendar", "reservations:read", "c"),
     Entry("review", "findings:review", "r"),
+    Entry("runs", "findings:review", "u"),
     Entry("operator", "admin", "o"),
     Entry("keys", "admin", "k"),
     Entry("webhooks", "admin", "w"),

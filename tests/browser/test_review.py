@@ -1,6 +1,7 @@
 """The queue of findings and one finding, in a browser."""
 
 import pytest
+from selenium.webdriver.common.keys import Keys
 
 from tests.support.browser import Browser
 from tests.support.console_findings import Overlaps
@@ -77,3 +78,104 @@ def test_resolve_what_still_overlaps(overlaps: Overlaps, browser: Browser) -> No
     assert browser.find("#note").get_attribute("value") == "done"
     assert browser.text("#state") == "Open"
     assert [each for each in browser.errors() if "409" not in each] == []
+
+
+def test_two_reviewers(overlaps: Overlaps, browser: Browser) -> None:
+    """The second of two who decide is told, and sees what the first has made of it."""
+    finding = overlaps.make("deciding")
+    browser.open(f"/console/review/{finding['id']}")
+    browser.find("#acknowledge")
+    browser.run("Object.defineProperty(document, 'hidden', { value: true })")  # this page hears of nobody else
+    overlaps.ask("POST", f"/v1/findings/{finding['id']}/acknowledge", {"actor": "Max", "note": "calling them"})
+
+    browser.find("#accept").click()
+
+    assert browser.reads("decide again")
+    browser.wait(lambda: browser.text("#state") == "Acknowledged")
+    assert "calling them" in browser.text(".history")
+    assert overlaps.read(finding["id"])["state"] == "acknowledged"
+    assert [each for each in browser.errors() if "412" not in each] == []
+
+
+def test_several_at_once(overlaps: Overlaps, browser: Browser) -> None:
+    """One decision on what is selected: each is answered by itself, and what was refused stays selected."""
+    first, second = overlaps.make("several-1"), overlaps.make("several-2")
+    (booked, *_) = second["reservations"]
+    overlaps.ask("POST", f"/v1/reservations/{booked['id']}/cancel")
+    browser.open("/console/review")
+    for finding in (first, second):
+        browser.find(f"#pick-{finding['id']}").click()
+    browser.find("#many [name=note]").send_keys("looked at")
+
+    browser.find("#many [value=resolved]").click()
+
+    assert browser.reads("1 finding: Resolve")
+    assert browser.reads("1 refused: These reservations still take more than the resource has")
+    browser.wait(lambda: not browser.all(f"#pick-{second['id']}"))
+    assert browser.find(f"#pick-{first['id']}").is_selected()
+    assert overlaps.read(second["id"])["history"][-1]["note"] == "looked at"
+    assert (overlaps.read(first["id"])["state"], overlaps.read(second["id"])["state"]) == ("open", "resolved")
+    assert browser.errors() == []
+
+
+def test_by_keyboard(overlaps: Overlaps, browser: Browser) -> None:
+    """In the queue `j` and `k` go from row to row, `x` selects, Enter opens; in a finding they go to its neighbours."""
+    made = {overlaps.make(f"keyboard-{number}")["id"] for number in (1, 2)}
+    browser.open("/console/review")
+    ids = browser.wait(
+        lambda: browser.run("return [...document.querySelectorAll('#queue .row')].map((row) => row.dataset.id)")
+    )
+    browser.find(".pick:not([hidden])")
+
+    browser.press("j")
+    browser.press("j")
+    browser.press("x")
+    picked = browser.find(f"#pick-{ids[1]}").is_selected()
+    browser.press(Keys.ENTER)
+    browser.wait(lambda: browser.driver.current_url.endswith(f"/{ids[1]}"))
+    browser.find("#previous[href]")
+    browser.press("k")
+
+    browser.wait(lambda: browser.driver.current_url.endswith(f"/{ids[0]}"))
+    assert picked
+    assert made <= {*ids}
+    assert browser.errors() == []
+
+
+def test_a_key_with_less(console: RunningConsole, overlaps: Overlaps, browser: Browser) -> None:
+    """Without `reservations:write` nothing can be moved; without `findings:review` the page says what is missing."""
+    finding = overlaps.make("less")
+    path = f"/console/review/{finding['id']}"
+
+    browser.sign_in(console.make_key("findings:review"))
+    browser.open(path)
+    proposals = browser.text(".proposals")
+    note = browser.text("main")
+    buttons = browser.all("[data-move]")
+    errors = browser.errors()
+    browser.sign_in(console.make_key("reservations:read"))
+    navigation = browser.text(".pages")
+    browser.open(path)
+
+    assert "Bob Ray" in proposals
+    assert "Moving needs a key with reservations:write." in note
+    assert buttons == errors == []
+    assert "lacks the scope findings:review" in browser.text("[role=alert]")
+    assert "Review" not in navigation
+    browser.errors()
+    browser.sign_in(console.key)
+
+
+def test_a_run(overlaps: Overlaps, browser: Browser) -> None:
+    """A button looks at everything; the page shows how far that is, and what came of it."""
+    overlaps.make("running")
+    browser.open("/console/runs")
+
+    browser.find("#full").click()
+
+    assert browser.reads("has ended")
+    row = browser.text("tbody tr")
+    assert "done" in row
+    run = overlaps.ask("GET", "/v1/reconciliations", kind="full")["items"][0]
+    assert run["id"] == browser.find("tbody tr").get_attribute("data-id")
+    browser.check_page("/console/runs")

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
 
-from selenium.webdriver import Chrome, ChromeOptions
+from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -65,6 +65,10 @@ class Browser:
     def text(self, selector: str = "main") -> str:
         """The visible text of an element, as soon as there is any."""
         return str(self.wait(lambda: self.find(selector).text))
+
+    def press(self, *keys: str) -> None:
+        """Press keys, one after the other, wherever the focus is."""
+        ActionChains(self.driver).send_keys(*keys).perform()
 
     def reads(self, words: str, selector: str = ".toast") -> bool:
         """Wait until an element says some words."""
