@@ -87,6 +87,7 @@ def _process(readiness: Readiness, figures: Figures) -> list[Fact]:
         Fact("database", readiness.database, state[readiness.database], "word"),
         Fact("indexes", readiness.indexes, state[readiness.indexes], "word"),
         Fact("redis", readiness.redis, state[readiness.redis], "word"),
+        Fact("relay", readiness.relay, state[readiness.relay], "word"),
         Fact("version", figures.label("reserva_build_info", "version"), unit="word"),
     ]
 

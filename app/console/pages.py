@@ -14,7 +14,7 @@ from litestar.template import TemplateConfig
 from litestar.types import ExceptionHandlersMap
 from pymongo.errors import PyMongoError
 
-from app.access.signed_in import session_of
+from app.access.signed_in import has_session_cookie, session_of
 from app.caller import Caller
 from app.console.assets import assets
 from app.console.navigation import ENTRIES
@@ -120,6 +120,8 @@ def _problem_page(request: AnyRequest, error: Exception) -> Response[Any]:
         return answer
     problem = json.loads(body)
     if isinstance(error, Problem) and error.name == "unauthenticated":
+        if request.headers.get("sec-fetch-site") == "cross-site" and not has_session_cookie(request):
+            return page(request, "again")  # a link in a message: browsers send the cookie with our own pages' requests
         back = quote(_own_address(request), safe="/")
         return see(f"{SIGN_IN}?next={back}")
     kept = {name: value for name, value in answer.headers.items() if name.lower() != "content-type"}

@@ -11,22 +11,10 @@ def now() -> datetime:
     return datetime.now(UTC).replace(microsecond=0)
 
 
-def book(console: RunningConsole, resource: str, start: datetime, **more: object) -> str:
-    """A reservation of an hour without rules."""
-    body = {
-        "resource": resource,
-        "startTime": start.isoformat(),
-        "endTime": (start + timedelta(hours=1)).isoformat(),
-        **more,
-    }
-    answer = console.http.post("/v1/reservations", json=body, params={"force": "true"})
-    return str(answer.raise_for_status().json()["id"])
-
-
 def test_the_page(console: RunningConsole, browser: Browser) -> None:
     """It is accessible in both themes, without errors, and asks no other host."""
-    book(console, "room-1", now() - timedelta(minutes=10), customer="mia", notes="<b>early</b>")
-    book(console, "room-1", now() + timedelta(hours=2), expiresInSeconds=600)
+    console.book(now() - timedelta(minutes=10), customer="mia", notes="<b>early</b>")
+    console.book(now() + timedelta(hours=2), expiresInSeconds=600)
     browser.sign_in(console.key)
 
     browser.check_page("/console/today")
@@ -37,7 +25,7 @@ def test_the_page(console: RunningConsole, browser: Browser) -> None:
 
 def test_a_button_closes_a_reservation(console: RunningConsole, browser: Browser) -> None:
     """One click completes what runs, says so, and the list is without it."""
-    identity = book(console, "room-2", now() - timedelta(minutes=5))
+    identity = console.book(now() - timedelta(minutes=5))
     browser.sign_in(console.key)
     browser.open("/console/today")
 

@@ -38,6 +38,7 @@ A test asks again and compares, so that it fails for a route or a scope that is 
 A key may have several scopes, and may then do what one of them allows. A route that needs two is `no` for either alone.
 `customer` is a key with `reservations:read` and `reservations:write` that is bound to a customer.
 What belongs to other customers is 422 where a body names it.
+The pages of [the console](console.md) take no key but a session, which may do what the key may that it was opened with.
 
 """
 NO_KEY, CUSTOMER = "no valid key", "customer"
@@ -66,11 +67,11 @@ class RouteOf:
 
 
 def routes_of(app: Litestar) -> list[RouteOf]:
-    """Every route of the app but Litestar's own answers to OPTIONS, by path."""
+    """Every route of the app but those of the console and Litestar's own answers to OPTIONS, by path."""
     found = [
         RouteOf(route.path_format, method, access_of(handler), _operation(handler))
         for route in app.routes
-        if isinstance(route, HTTPRoute)
+        if isinstance(route, HTTPRoute) and not route.path.startswith("/console")
         for method, (handler, _) in route.route_handler_map.items()
         if method != "OPTIONS"
     ]

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from importlib.resources import files
 from typing import Any
 
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver import ActionChains, Chrome, ChromeOptions
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
@@ -28,6 +29,11 @@ _FLAGS = (
     "--window-size=1280,900",
     "--hide-scrollbars",
 )
+_WIDER_THAN_THE_PAGE = """
+if (document.documentElement.scrollWidth <= innerWidth) return [];
+return [...document.querySelectorAll('main *')].filter((each) => each.getBoundingClientRect().right > innerWidth)
+  .map((each) => each.outerHTML.slice(0, 200));
+"""
 _AXE = (files("axe_core_python") / "axe.min.js").read_text(encoding="utf-8")
 
 
@@ -79,8 +85,10 @@ class Browser:
         return self.driver.execute_script(script, *arguments)
 
     def wait(self, holds: Any) -> Any:
-        """Wait until a function returns something true, and return that."""
-        return WebDriverWait(self.driver, SECONDS, poll_frequency=0.05).until(lambda _: holds())
+        """Wait until a function returns something true, and return that; elements may be replaced meanwhile."""
+        replaced = [StaleElementReferenceException]
+        waiting = WebDriverWait(self.driver, SECONDS, poll_frequency=0.05, ignored_exceptions=replaced)
+        return waiting.until(lambda _: holds())
 
     def resize(self, width: int, height: int) -> None:
         """Give the page a size in pixels, whatever the window around it takes."""
@@ -111,19 +119,22 @@ class Browser:
 
     def errors(self) -> list[str]:
         """What the console of the browser has complained of since the last call."""
-        return [str(entry["message"]) for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]  # as above
+        return [str(entry["message"]) for entry in self.driver.get_log("browser")]
 
     def strangers(self) -> list[str]:
         """The addresses of other hosts that pages have asked for since the last call."""
         asked = []
-        for entry in self.driver.get_log("performance"):  # type: ignore[no-untyped-call]  # as above
+        for entry in self.driver.get_log("performance"):
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
                 asked.append(message["params"]["request"]["url"])
         return [url for url in asked if not url.startswith((self.url, "data:", "about:", "chrome:", "blob:"))]
 
     def check_page(self, path: str) -> None:
-        """Assert what holds for every page: no violation of axe in either theme, no error, no other host."""
+        """Assert what holds for every page.
+
+        No violation of axe in either theme, no error, no request to another host, and all of it fits into 320 pixels.
+        """
         for theme in ("light", "dark"):
             self.open(path)
             self.theme(theme)
@@ -131,6 +142,10 @@ class Browser:
             assert not found, found
         found = [*self.errors(), *self.strangers()]
         assert not found, found
+        self.resize(320, 700)
+        wide = self.run(_WIDER_THAN_THE_PAGE)
+        self.resize(1280, 900)
+        assert not wide, wide
 
 
 @contextmanager

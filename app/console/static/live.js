@@ -42,15 +42,26 @@ export function follow(changed, types = EVENT_TYPES) {
   if (types.length && may('events:read') && may('reservations:read')) listen(types, soon);
 }
 
+/** Listen as long as the page is looked at: a browser has few connections to a host, and every tab takes one. */
 function listen(types, heard) {
   const mark = document.getElementById('live');
+  let stream = null;
   const show = (isLive) => {
     mark.hidden = false;
     mark.classList.toggle('lost', !isLive);
     mark.textContent = isLive ? speak('layout.live') : speak('layout.offline');
   };
-  const stream = new EventSource('/v1/events/stream?after=now');
-  stream.onopen = () => show(true);
-  stream.onerror = () => show(false);
-  for (const type of types) stream.addEventListener(type, heard);
+  const tune = () => {
+    if (document.hidden) {
+      stream?.close();
+      stream = null;
+    } else if (stream === null) {
+      stream = new EventSource('/v1/events/stream?after=now');
+      stream.onopen = () => show(true);
+      stream.onerror = () => show(false);
+      for (const type of types) stream.addEventListener(type, heard);
+    }
+  };
+  document.addEventListener('visibilitychange', tune);
+  tune();
 }
