@@ -256,9 +256,7 @@ async def test_pages_need_what_their_guards_say(api: ApiClient, browser: httpx.A
             answer = await browser.request(method, re.sub(r"{[^}]*}", "some", path), data={"csrf": token})
             assert answer.status_code == 403, path
 
-    assert {path for method, path, access in closed if method == "GET" and access.scopes} == {
-        entry.address for entry in ENTRIES
-    }
+    assert {entry.address for entry in ENTRIES} <= {path for method, path, _ in closed if method == "GET"}
     assert all(isinstance(access, SessionAccess) for _, _, access in closed)
 
 

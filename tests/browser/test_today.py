@@ -24,7 +24,7 @@ def test_the_page(console: RunningConsole, browser: Browser) -> None:
 
 
 def test_a_button_closes_a_reservation(console: RunningConsole, browser: Browser) -> None:
-    """One click completes what runs, says so, and the list is without it."""
+    """One click completes what runs, says so, and the list is without it; another click takes that back."""
     identity = console.book(now() - timedelta(minutes=5))
     browser.sign_in(console.key)
     browser.open("/console/today")
@@ -34,4 +34,7 @@ def test_a_button_closes_a_reservation(console: RunningConsole, browser: Browser
     assert "Completed." in browser.text(".toast")
     browser.wait(lambda: not browser.all(f"#complete-{identity}"))
     assert console.http.get(f"/v1/reservations/{identity}").json()["status"] == "completed"
+    browser.find(".toast button").click()
+    browser.find(f"#complete-{identity}")
+    assert console.http.get(f"/v1/reservations/{identity}").json()["status"] == "confirmed"
     assert browser.errors() == []

@@ -119,12 +119,12 @@ class Browser:
 
     def errors(self) -> list[str]:
         """What the console of the browser has complained of since the last call."""
-        return [str(entry["message"]) for entry in self.driver.get_log("browser")]
+        return [str(entry["message"]) for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]  # selenium's own lack
 
     def strangers(self) -> list[str]:
         """The addresses of other hosts that pages have asked for since the last call."""
         asked = []
-        for entry in self.driver.get_log("performance"):
+        for entry in self.driver.get_log("performance"):  # type: ignore[no-untyped-call]  # as above
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
                 asked.append(message["params"]["request"]["url"])

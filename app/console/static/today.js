@@ -1,6 +1,6 @@
 // Today: buttons that call the API, countdowns of holds, changes of others.
 
-import { post } from './api.js';
+import { may, post } from './api.js';
 import { ask, notice, tried } from './dialog.js';
 import { follow } from './live.js';
 import { refresh } from './refresh.js';
@@ -8,6 +8,7 @@ import { left } from './time.js';
 import { speak, speakOf } from './words.js';
 
 const QUESTIONS = { cancel: 'today.sure_cancel' };
+const REOPENED = new Set(['complete', 'no-show']);
 const update = () => refresh('board');
 
 async function act(form) {
@@ -15,7 +16,14 @@ async function act(form) {
   if (verb in QUESTIONS && !(await ask(speak(QUESTIONS[verb]), { yes: speakOf('verb', verb) }))) return;
   const row = form.closest('.row');
   row.classList.add('busy');
-  if (await tried(post(`/v1/reservations/${encodeURIComponent(id)}/${verb}`))) notice(speakOf('done', verb));
+  const path = `/v1/reservations/${encodeURIComponent(id)}`;
+  if (await tried(post(`${path}/${verb}`))) {
+    const undo = async () => {
+      await tried(post(`${path}/reopen`, { reason: speak('today.undone') }));
+      await update();
+    };
+    notice(speakOf('done', verb), REOPENED.has(verb) && may('reservations:admin') ? { undo } : {});
+  }
   row.classList.remove('busy');
   await update();
 }
