@@ -42,6 +42,7 @@ class TimeQuestion:
     start: datetime
     end: datetime | None
     guests: int = 1
+    ignore: str | None = None
 
 
 def asked_of(question: Question, service: ServiceRules | None) -> SlotQuery:

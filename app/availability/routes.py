@@ -97,6 +97,7 @@ class AvailabilityRoutes(Controller):
         end_time: EndParameter = None,
         service: ServiceParameter = None,
         guests: GuestsParameter = 1,
+        ignore: IgnoreParameter = None,
     ) -> AvailabilityExplanation:
         """Explain why a time can or cannot be booked.
 
@@ -106,7 +107,8 @@ class AvailabilityRoutes(Controller):
         if start is None:  # pragma: no cover  # it is required
             raise invalid_parameter("startTime", "Say when it would begin.")
         end = read_instant("endTime", end_time)
-        verdict = await availability.explain(TimeQuestion(resource, service, start, end, guests), caller_of(request))
+        question = TimeQuestion(resource, service, start, end, guests, ignore)
+        verdict = await availability.explain(question, caller_of(request))
         checks = [_shown(check, verdict, caller_of(request)) for check in verdict.checks]
         return AvailabilityExplanation(bookable=verdict.bookable, checks=checks)
 

@@ -89,15 +89,20 @@ class Availability:
         """Every rule's verdict on one time.
 
         Raises:
-            Problem: `invalid`, `overloaded`.
+            Problem: `invalid`; `forbidden` where a caller that may not read reservations asks to ignore one;
+                `overloaded`.
         """
+        if question.ignore is not None:
+            caller.require("reservations:read")
         until = time.monotonic() + within(QUESTION_SECONDS)
         async with self._admission.permit(caller.key_id):
             with pymongo.timeout(max(until - time.monotonic(), LEAST_SECONDS)):
                 service, [resource] = await self._resources(question.service, question.resource, until)
                 start = to_millis(question.start)
                 end = None if question.end is None else to_millis(question.end)
-                request = BookingRequest(start, end_of(start, end, service, resource.rules.timezone), question.guests)
+                ends = end_of(start, end, service, resource.rules.timezone)
+                ignore = await self._ignored_id(question.ignore, caller)
+                request = BookingRequest(start, ends, question.guests, ignore=ignore)
                 block = block_of(request.start, request.end, service)
                 _require_time(until)
                 rows = await read_rows(self.store, [resource], *block, rows_max=ROWS_MAX)
@@ -153,7 +158,7 @@ class Availability:
             return None
         row = await ReservationStore(self.store).find_row(identity)
         if row is None or not caller.sees(customer_of(row)):
-            raise invalid_parameter("ignore", f"There is no reservation {identity!r}.")
+            raise invalid_parameter("ignore", "There is no such reservation.")
         return lenient_reservation(row).id
 
 

@@ -321,6 +321,20 @@ class TestWhatIsOffered:
         stranger = await room.with_scopes("reservations:read", customer="bob")
         problem(await stranger.get(AVAILABILITY, **query), "invalid", "?ignore")
 
+    async def test_a_move_can_be_explained(self, room: ApiClient) -> None:
+        """With `ignore` a reservation is not in its own way; without the right to read it, it is not to be ignored."""
+        mine = await room.booked()
+        later = booking_body(NINE + HOUR / 2)
+        blind = await room.with_scopes("catalogue:write")
+
+        in_its_way = failed_rules(ok(await room.get(EXPLAIN, **later)))
+        moved = ok(await room.get(EXPLAIN, **later, ignore=mine["id"]))
+
+        assert in_its_way == ["capacity"]
+        assert moved["bookable"]
+        problem(await blind.get(EXPLAIN, **later, ignore=mine["id"]), "forbidden")
+        problem(await room.get(EXPLAIN, **later, ignore="0" * 24), "invalid", "?ignore")
+
     async def test_ignoring_does_not_disclose_the_time_of_a_reservation(self, room: ApiClient) -> None:
         """A key that may not read reservations is refused by the scope that it lacks, whether there is one or not."""
         mine = await room.booked()
