@@ -42,6 +42,7 @@ class Booking:
     version: object
     resource: str
     service: str | None
+    service_name: str | None
     customer: str | None
     status: str
     start: Millis
@@ -176,7 +177,8 @@ def _booking(stored: Reservation, names: Names, now: Millis) -> Booking | None:
         id=str(stored.id),
         version=stored.version,
         resource=stored.resource,
-        service=None if stored.service is None else names.services.get(stored.service, stored.service),
+        service=stored.service,
+        service_name=None if stored.service is None else names.services.get(stored.service, stored.service),
         customer=None if stored.customer is None else names.customers.get(stored.customer, stored.customer),
         status=status,
         start=start,

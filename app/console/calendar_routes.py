@@ -20,7 +20,7 @@ from app.domain.zones import day_of, parse_day, zone
 from app.errors import invalid_parameter, not_found
 from app.http.request import Request
 from app.http.routing import get
-from app.storage.catalogue import ACTIVE, CatalogueStore
+from app.storage.catalogue import CatalogueStore, with_active
 from app.storage.client import Store
 from app.storage.documents import Resource, Service
 from app.storage.stored_catalogue import LONG_FIELDS
@@ -146,8 +146,8 @@ async def _read_subject(store: Store, of: str) -> Subject:
         Problem: `invalid` for a value that names nothing; `not-found`.
     """
     stored = CatalogueStore(store)
-    rows = await stored.find_rows(Resource, ACTIVE, CHOICES_MAX, after=None, without=LONG_FIELDS)
-    services = await stored.find_rows(Service, ACTIVE, CHOICES_MAX, after=None, without=LONG_FIELDS)
+    rows = await stored.find_rows(Resource, with_active(active=True), CHOICES_MAX, after=None, without=LONG_FIELDS)
+    services = await stored.find_rows(Service, with_active(active=True), CHOICES_MAX, after=None, without=LONG_FIELDS)
     names = {row["_id"]: str(row.get("name", row["_id"])) for row in rows}
     kind, _, identity = of.partition(":")
     if of == "all":

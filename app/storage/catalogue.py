@@ -27,8 +27,6 @@ Kind: TypeAlias = type[CatalogueObject]
 
 RESOURCES: str = Resource.Settings.name
 SERVICES: str = Service.Settings.name
-ACTIVE: Filter = {"active": {"$ne": False}}
-"""The filter of resources or services that can be booked anew; those of other programs may not say so."""
 
 _OPTIONAL_OF_CUSTOMER = frozenset({"email", "phone", "externalId", "description", "metadata"})
 

@@ -1,6 +1,6 @@
 // Draws the columns: an axis for each zone and each day of another length, and of the bookings those in sight.
 
-import { LEAST_PIXELS, lanesOf, loads, pixels, top } from './calendar-geometry.js';
+import { LEAST_PIXELS, instantAt, lanesOf, loads, pixels, top } from './calendar-geometry.js';
 import { element } from './dialog.js';
 import { localize, written, writtenRange, zoneName } from './time.js';
 import { speak } from './words.js';
@@ -27,8 +27,9 @@ function axisOf(column) {
 
 export class Drawing {
   /** Draws into an element what `columnsOf` found in it. */
-  constructor(root, columns) {
+  constructor(root, columns, { canMove = false } = {}) {
     this.root = root;
+    this.canMove = canMove;
     this.columns = columns;
     this.shown = new Map();
     this.draw();
@@ -141,7 +142,11 @@ export class Drawing {
     this.shown.set(node, booking);
     this.position(booking);
     node.setAttribute('role', 'button');
-    node.tabIndex = this.isFirst(booking) ? 0 : -1;
+    node.tabIndex = column.bookings[0] === booking ? 0 : -1;
+    if (this.canMove && booking.isMovable && !node.querySelector('.edge')) {
+      const edges = ['start', 'end'].map((edge) => element('div', { class: `edge ${edge}`, 'data-edge': edge, 'aria-hidden': 'true' }));
+      node.append(...edges);
+    }
     localize(node);
     this.name(booking);
     column.list.append(node);
@@ -152,19 +157,14 @@ export class Drawing {
     booking.node.querySelector('.hours').textContent = writtenRange(start, end, column.zone);
   }
 
-  /** Whether the Tab key comes to this booking before all others. */
-  isFirst(booking) {
-    return booking.column.bookings[0] === booking;
-  }
-
   hide(booking) {
     this.shown.delete(booking.node);
     booking.node.remove();
   }
 
   /** Put a booking where its times are. */
-  position(booking, { start, end, blockStart, blockEnd } = booking, column = booking.column) {
-    const { lane, lanes } = booking.column.lanes.get(booking) ?? { lane: 0, lanes: 1 };
+  position(booking, { start, end, blockStart, blockEnd } = booking, column = booking.column, isMoving = false) {
+    const { lane, lanes } = isMoving ? { lane: 0, lanes: 1 } : booking.column.lanes.get(booking);
     const [from, to] = [top(column, start), top(column, end)];
     const height = Math.max(to - from, LEAST_PIXELS);
     place(booking.node, {
@@ -197,6 +197,14 @@ export class Drawing {
     const y = top(column, instant);
     const { scrollTop, clientHeight } = this.root;
     if (y < scrollTop + 20 || y > scrollTop + clientHeight - 140) this.root.scrollTop = Math.max(0, y - clientHeight / 3);
+  }
+
+  /** A time of a column that is likely meant: after now, else in the middle of what is in sight. */
+  likely(column, now = Date.now()) {
+    const step = 15 * 60_000;
+    if (now >= column.start && now < column.end - step) return Math.ceil(now / step) * step;
+    const middle = this.root.scrollTop + this.root.clientHeight / 3;
+    return instantAt(column, middle);
   }
 
   /** The line of now, where it is one of the days. */

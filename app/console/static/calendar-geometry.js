@@ -41,6 +41,12 @@ export function sameWall(instant, from, to) {
   return to.start + (twin.elapsed + elapsed - mark.elapsed) * MINUTE;
 }
 
+/** The instant at which the clocks of a column show an hour and a minute, the first of two; in a gap the hour after it. */
+export function instantOfWall(column, hour, minute) {
+  const mark = column.hours.find((each) => each.hour >= hour) ?? column.hours.at(-1);
+  return column.start + (mark.elapsed + minute) * MINUTE;
+}
+
 /**
  * Lanes for what overlaps, from the left: a map from each item to `{ lane, lanes }`. Items have `start` and `end`.
  * A column whose capacity is more than one keeps lanes free for it, four at most, so that its depth can be seen.

@@ -5,7 +5,7 @@ import { hoursOf } from './calendar-geometry.js';
 const number = (text) => Number(text);
 
 function bookingOf(node, column) {
-  const { id, version, resource, start, end, blockStart, blockEnd, units } = node.dataset;
+  const { id, version, resource, start, end, blockStart, blockEnd, units, guests, service } = node.dataset;
   return {
     id,
     resource,
@@ -17,6 +17,8 @@ function bookingOf(node, column) {
     blockStart: number(blockStart ?? start),
     blockEnd: number(blockEnd ?? end),
     units: number(units) || 1,
+    guests,
+    service,
     isMovable: node.matches('.confirmed, .hold, .request') && number(version) > 0,
   };
 }

@@ -35,6 +35,13 @@ export function writtenRange(start, end, zone) {
   return format(zone, FORMATS.hour).formatRange(start, end);
 }
 
+/** What the clocks of a zone show, as the API writes local times: `2026-03-08T09:30`. */
+export function wall(instant, zone) {
+  const numeric = { year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
+  const parts = Object.fromEntries(format(zone, numeric).formatToParts(instant).map((part) => [part.type, part.value]));
+  return `${parts.year}-${parts.month}-${parts.day}T${parts.hour}:${parts.minute}`;
+}
+
 /** What a zone calls itself at an instant: `GMT+1`. */
 export function zoneName(instant, zone) {
   const parts = format(zone, { timeZoneName: 'short' }).formatToParts(instant);

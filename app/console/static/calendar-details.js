@@ -1,0 +1,90 @@
+// One reservation: what is known of it, and what can be done with it.
+
+import { Refused, get, may, patch, post } from './api.js';
+import { ask, element, notice, refusal, show } from './dialog.js';
+import { left, written, writtenRange } from './time.js';
+import { speak, speakOf } from './words.js';
+
+const QUESTIONS = { cancel: 'today.sure_cancel', 'no-show': 'today.sure_no_show' };
+
+/** What the key may do with a reservation now; the API decides. */
+function verbs({ status, expiresAt, startTime }) {
+  if (!may('reservations:write')) return [];
+  if (status === 'pending') return expiresAt || may('reservations:admin') ? ['cancel', 'confirm'] : ['cancel'];
+  if (status !== 'confirmed') return [];
+  return Date.parse(startTime) <= Date.now() ? ['cancel', 'no-show', 'complete'] : ['cancel'];
+}
+
+function facts(reservation, booking) {
+  const { startTime, endTime, expiresAt, service, guests, reference, createdAt, status } = reservation;
+  const zone = booking.column.zone;
+  const start = Date.parse(startTime);
+  const rows = [
+    ['when', `${written(start, 'day', zone)}, ${writtenRange(start, Date.parse(endTime), zone)} (${zone})`],
+    ['status', status === 'pending' ? speak(expiresAt ? 'today.hold' : 'today.request') : speakOf('calendar', status)],
+    ['expires', expiresAt && speak('today.seconds_left', { time: left((Date.parse(expiresAt) - Date.now()) / 1_000) })],
+    ['resource', reservation.resource],
+    ['service', service],
+    ['guests', guests],
+    ['reference', reference],
+    ['made', `${written(Date.parse(createdAt), 'instant', zone)} · ${reservation.history[0]?.by ?? ''}`],
+  ];
+  const shown = rows.filter(([, value]) => value !== undefined && value !== null && value !== '');
+  return element('dl', { class: 'facts' }, ...shown.map(([name, value]) => element('div', {}, element('dt', {}, speak(`calendar.${name}`)), element('dd', {}, String(value)))));
+}
+
+/** Do something; whether it was done. */
+async function attempt(doing, done) {
+  try {
+    await doing();
+    notice(done);
+    return true;
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    if (error.kind === 'stale') notice(speak('calendar.stale'), { bad: true });
+    else refusal(error);
+    return false;
+  }
+}
+
+/** Open a booking of the calendar; whether anything was changed. `move` begins to move it. */
+export async function openDetails(booking, move) {
+  let found;
+  try {
+    found = await get(`/v1/reservations/${encodeURIComponent(booking.id)}`);
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    refusal(error);
+    return true;
+  }
+  const reservation = found.body;
+  const canWrite = may('reservations:write');
+  const notes = element('textarea', { name: 'notes', rows: 3, maxlength: 2000, readonly: !canWrite });
+  notes.value = reservation.notes ?? '';
+  const content = element('div', { class: 'details' }, facts(reservation, booking), element('label', {}, speak('calendar.notes'), notes));
+  const buttons = [element('button', { value: 'close' }, speak('layout.close'))];
+  if (canWrite) {
+    if (booking.isMovable && move) buttons.push(element('button', { value: 'move' }, speak('calendar.move')));
+    for (const verb of verbs(reservation)) buttons.push(element('button', { value: verb, class: verb === 'cancel' ? 'danger' : '' }, speakOf('verb', verb)));
+    buttons.push(element('button', { value: 'save', class: 'primary' }, speak('calendar.save')));
+  }
+  const title = booking.node.querySelector('strong').textContent;
+  const chosen = await show(title, content, buttons);
+  const path = `/v1/reservations/${encodeURIComponent(booking.id)}`;
+  if (chosen === 'move') {
+    move(booking);
+    return false;
+  }
+  if (chosen === 'save') {
+    if (notes.value === (reservation.notes ?? '')) return false;
+    await attempt(() => patch(path, { notes: notes.value || null }, found.tag), speak('calendar.saved'));
+    return true;
+  }
+  if (!chosen || chosen === 'close') return false;
+  if (chosen in QUESTIONS) {
+    const question = `${speak(QUESTIONS[chosen])} ${speak('calendar.for_good')}`;
+    if (!(await ask(question, { yes: speakOf('verb', chosen) }))) return false;
+  }
+  await attempt(() => post(`${path}/${chosen}`), speakOf('done', chosen));
+  return true;
+}

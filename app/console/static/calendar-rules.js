@@ -1,0 +1,92 @@
+// What the rules say: while something is moved or filled in, and when it was refused.
+
+import { Refused, get, may } from './api.js';
+import { element, show } from './dialog.js';
+import { written, writtenRange } from './time.js';
+import { speak } from './words.js';
+
+const PAUSE_MILLIS = 120;
+const LIFTED = ['notice', 'horizon', 'schedule', 'time-off'];
+
+/** Asks what the rules say of a time: one question at a time, and of several that come meanwhile the last one. */
+export class Explainer {
+  /** `tell` gets `{ ok, text }`, or null while the answer is awaited. */
+  constructor(tell) {
+    this.tell = tell;
+  }
+
+  /** Ask; `question` has the parameters of /v1/availability/explain. */
+  ask(question) {
+    this.wanted = new URLSearchParams(Object.entries(question).filter(([, value]) => value !== undefined && value !== null && value !== ''));
+    this.timer ??= setTimeout(() => this.run(), PAUSE_MILLIS);
+  }
+
+  async run() {
+    while (this.wanted) {
+      const asked = this.wanted;
+      this.wanted = null;
+      let said;
+      try {
+        const { body } = await get(`/v1/availability/explain?${asked}`);
+        const failed = body.checks.filter((check) => !check.ok);
+        said = { ok: body.bookable, text: body.bookable ? speak('calendar.bookable') : failed.map((check) => check.detail).join(' ') };
+      } catch (error) {
+        if (!(error instanceof Refused)) throw error;
+        said = { ok: false, text: error.message };
+      }
+      if (!this.wanted && this.timer) this.tell(said);
+    }
+    this.timer = null;
+  }
+
+  stop() {
+    clearTimeout(this.timer);
+    this.wanted = this.timer = null;
+  }
+}
+
+/** The words of a refusal, rule by rule where there are several. */
+export function reasons(error) {
+  const failed = (error.problem.checks ?? []).filter((check) => !check.ok).map((check) => check.detail);
+  const faults = (error.problem.errors ?? []).map((fault) => fault.detail);
+  return failed.length ? failed : faults.length ? faults : [error.message];
+}
+
+/** Whether the key may lift all rules that have refused. */
+function isLiftable(error) {
+  const failed = (error.problem.checks ?? []).filter((check) => !check.ok);
+  return may('reservations:admin') && failed.length > 0 && failed.every((check) => LIFTED.includes(check.rule));
+}
+
+/**
+ * What can be chosen instead, as buttons: the next free starts, the instants that a local time can mean, and to book
+ * all the same. Each button calls `take` with what the request is to have then: `{ startTime }` or `{ force }`.
+ */
+export function choices(error, zone, length, take) {
+  const starts = error.problem.nextFree ?? error.problem.choices ?? [];
+  const buttons = starts.map((start) => {
+    const at = Date.parse(start);
+    const text = `${written(at, 'date', zone)}, ${writtenRange(at, at + length, zone)}`;
+    return element('button', { type: 'button', class: 'next-free', 'data-start': start, onclick: () => take({ startTime: start }) }, text);
+  });
+  if (isLiftable(error)) {
+    buttons.push(element('button', { type: 'button', class: 'danger', 'data-force': true, onclick: () => take({ force: true }) }, speak('calendar.force')));
+  }
+  if (!buttons.length) return null;
+  const title = starts.length ? element('p', { class: 'faint' }, speak('calendar.next_free')) : null;
+  return element('div', { class: 'choices' }, title, ...buttons);
+}
+
+/** Say why a change was refused, and offer what is free; what was chosen, `{ startTime }` or `{ force }`, or null. */
+export async function refusedChoice(title, error, zone, length) {
+  let chosen = null;
+  const list = element('ul', { class: 'reasons' }, ...reasons(error).map((reason) => element('li', {}, reason)));
+  const content = element('div', { class: 'refusal', role: 'alert' }, list);
+  const offered = choices(error, zone, length, (choice) => {
+    chosen = choice;
+    content.closest('dialog').close();
+  });
+  if (offered) content.append(offered);
+  await show(title, content);
+  return chosen;
+}
