@@ -20,6 +20,7 @@ from pydantic_core import CoreSchema
 
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import parse, render
+from app.errors import invalid_field
 from app.http.bounds import check_fields
 from app.http.validation_messages import invalid_body
 
@@ -52,8 +53,18 @@ class Body(BaseModel):
         return shape
 
     def sent_fields(self) -> dict[str, Any]:
-        """The fields that were sent, by their names in Python; None means unset."""
-        return {name: getattr(self, name) for name in self.model_fields_set}
+        """The fields that were sent, by their names in Python; None means unset.
+
+        Raises:
+            Problem: `invalid` where a field is unset that must have a value (`NeverNull`).
+        """
+        sent = {name: getattr(self, name) for name in self.model_fields_set}
+        for name, value in sent.items():
+            field = type(self).model_fields[name]
+            if value is None and any(isinstance(each, NeverNull) for each in field.metadata):
+                public = field.alias or name
+                raise invalid_field(public, f"`{public}` cannot be unset.")
+        return sent
 
 
 class Answer(BaseModel):

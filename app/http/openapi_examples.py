@@ -444,7 +444,12 @@ ANSWERS: Mapping[str, object] = {
     "ServicePage": {"items": [_SERVICE]},
     "Customer": _CUSTOMER,
     "CustomerPage": {"items": [_CUSTOMER]},
-    "CustomerExport": {"customer": _CUSTOMER, "reservations": [_BOOKED], "findings": [_NOTED]},
+    "CustomerExport": {
+        "customer": _CUSTOMER,
+        "reservations": [_BOOKED | {"events": [_PLACED]}],
+        "findings": [_NOTED],
+    },
+    "ExportedReservation": _BOOKED | {"events": [_PLACED]},
     "ExportedFinding": _NOTED,
     "ExportedNote": _NOTE,
     "Key": _KEY,

@@ -7,7 +7,6 @@ from pydantic.alias_generators import to_camel
 
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.lifecycle import Status
-from app.errors import invalid_field
 from app.http.metadata import Metadata, MetadataPatch
 from app.http.models import Answer, Body, CatalogueId, Instant, NeverNull, ResourceReference, ServiceReference
 
@@ -114,9 +113,6 @@ class ReservationPatch(Body):
             Problem: `invalid` where something is unset that every reservation has.
         """
         patch = {to_camel(name): value for name, value in self.sent_fields().items()}
-        for name in ("resource", "startTime", "endTime"):
-            if name in patch and patch[name] is None:
-                raise invalid_field(name, f"`{name}` cannot be unset.")
         if "guests" in patch and patch["guests"] is None:
             patch["guests"] = 1
         return patch

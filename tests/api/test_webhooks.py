@@ -324,3 +324,13 @@ class TestDeliveries:
             "milliseconds": 4,
         }
         problem(await api.get(f"{path(webhook)}/deliveries", cursor="WzEsIngiXQ"), "invalid")
+
+
+@pytest.mark.parametrize("field", ["url", "active"])
+async def test_what_every_webhook_has_cannot_be_unset(api: ApiClient, field: str) -> None:
+    """Null is refused by the name of the field, and nothing is changed."""
+    webhook = await made(api)
+    answer = await api.request("PATCH", path(webhook), json={field: None}, headers={"If-Match": "*"})
+
+    assert problem(answer, "invalid")["errors"][0]["pointer"] == f"/{field}"
+    assert ok(await api.get(path(webhook)))["version"] == 1
