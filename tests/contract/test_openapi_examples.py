@@ -29,7 +29,7 @@ ORDER = (
     *("listAvailability", "explainAvailability"),
     *("createReservation", "listReservations", "listCustomerReservations", "getReservation"),
     *("updateReservation", "createMoves", "extendReservation", "confirmReservation", "cancelReservation"),
-    *("completeReservation", "markReservationNoShow"),
+    *("completeReservation", "reopenReservation", "markReservationNoShow"),
     *("createGroup", "getGroup", "confirmGroup", "cancelGroup"),
     *("createReconciliation", "listReconciliations", "getReconciliation"),
     *("listFindings", "getFinding", "assignFinding", "acknowledgeFinding", "acceptFinding", "reopenFinding"),
@@ -47,6 +47,7 @@ ABOUT = {
     "confirmReservation": "hold",
     "cancelReservation": "anyone",
     "completeReservation": "walkIn",
+    "reopenReservation": "walkIn",
     "markReservationNoShow": "again",
 }
 """Which of the reservations an operation is tried on; others take the first."""
