@@ -52,6 +52,7 @@ def _enter(report: Report, outcome: Outcome) -> None:
     done = ", ".join(f"{outcome.done[name]:,} x {name}" for name in OPERATIONS)
     report.notes.append(f"writers: {done}; {outcome.interruptions:,} lost connections")
     report.notes.append(f"after the last change it took {outcome.drain_seconds:.1f} s until all followers had it")
+    report.promise(f"it goes on after {outcome.stuck}", holds=outcome.stuck is None)
     report.promise(f"all have got the same ({outcome.disagreements[:SHOWN]})", holds=not outcome.disagreements)
     report.promise(f"what was acknowledged is stored ({outcome.lost} were not)", holds=not outcome.lost)
     report.promise(f"every webhook is signed ({outcome.forged} were not)", holds=not outcome.forged)

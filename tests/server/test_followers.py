@@ -26,4 +26,5 @@ def test_each_change_reaches_each_follower_once_and_in_order(tmp_path: Path, ser
     wrong = {name: (each.missed, each.faults) for name, each in outcome.followed.items() if each.missed or each.faults}
     assert wrong == {}
     assert outcome.disagreements == []
+    assert outcome.stuck is None
     assert (outcome.lost, outcome.forged) == (0, 0)

@@ -50,6 +50,8 @@ class Follower(ABC):
         self.received: list[Received] = []
         self.interruptions = 0
         """How often its connection or the app failed it; of a webhook, how often an event came again."""
+        self.forged = 0
+        """Webhooks that were not signed as they are to be."""
 
     def take(self, event: Mapping[str, Any]) -> None:
         """Take an event."""
@@ -160,13 +162,12 @@ class StreamFollower(AskingFollower):
 
 
 class WebhookFollower(Follower):
-    """A receiver of webhooks that verifies their signatures and takes no event twice; `forged` were not Reserva's."""
+    """A receiver of webhooks that verifies their signatures and takes no event twice."""
 
     name = "webhook"
 
     def __init__(self, client: Client) -> None:
         super().__init__(client)
-        self.forged = 0
         self._ids: set[str] = set()
         self._secret = ""
 

@@ -68,6 +68,7 @@ class Outcome:
     """What came of a storm.
 
     Args:
+        stuck: After what nothing more was followed, which ended it.
         changes: The stored versions of all reservations.
         followed: What came of each follower.
         done: How often each operation of the writers succeeded.
@@ -78,6 +79,7 @@ class Outcome:
         drain_seconds: From the last change until all followers had it.
     """
 
+    stuck: str | None
     changes: int
     followed: Mapping[str, Followed]
     done: Mapping[str, int]
@@ -177,25 +179,25 @@ def follow(folder: Path, plan: Plan) -> Outcome:
         stack.callback(processes.stop)
         writers = Writers(client, rooms, WRITERS, plan.pause_seconds)
         with writers.writing():
-            _play(processes, plan, writers, followers[0])
-        return _outcome(stage, writers, followers, webhook)
+            stuck = _play(processes, plan, writers, followers[0])
+        return _outcome(stage, writers, followers, stuck)
 
 
-def _play(processes: Processes, plan: Plan, writers: Writers, follower: Follower) -> None:
-    """One fault after the other; after each the changes have to be followed again.
-
-    Raises:
-        RuntimeError: if they are not.
-    """
-    _await_news(writers, follower, "the start")
+def _play(processes: Processes, plan: Plan, writers: Writers, follower: Follower) -> str | None:
+    """One fault after the other, until after one of them no change is followed any more; that one."""
+    if not _is_followed(writers, follower):
+        return "the start"
     for fault in plan.faults:
         began = time.monotonic()
         with processes.fault(fault):
-            _await_news(writers, follower, fault)
+            if not _is_followed(writers, follower):
+                return fault
         time.sleep(max(began + plan.fault_seconds - time.monotonic(), 0))
+    return None
 
 
-def _await_news(writers: Writers, follower: Follower, what: str) -> None:
+def _is_followed(writers: Writers, follower: Follower) -> bool:
+    """Whether what is changed from now on is acknowledged, and followed."""
     wanted = len(writers.acknowledged) + NEWS
 
     def arrived() -> bool:
@@ -204,11 +206,10 @@ def _await_news(writers: Writers, follower: Follower, what: str) -> None:
         change = writers.acknowledged[wanted - 1]
         return any((each.reservation, each.version) == change for each in follower.received)
 
-    if not eventually(arrived):
-        raise RuntimeError(f"after {what} nothing more is followed")
+    return eventually(arrived)
 
 
-def _outcome(stage: Stage, writers: Writers, followers: Sequence[Follower], webhook: WebhookFollower) -> Outcome:
+def _outcome(stage: Stage, writers: Writers, followers: Sequence[Follower], stuck: str | None) -> Outcome:
     """Wait for what all followers have to get, and judge what they have got."""
     began = time.monotonic()
     due = stored_reservations(stage.database)
@@ -232,13 +233,14 @@ def _outcome(stage: Stage, writers: Writers, followers: Sequence[Follower], webh
         if identity not in stored or stored[identity].version < version
     ]
     return Outcome(
+        stuck=stuck,
         changes=changes,
         followed=followed,
         done=writers.done,
         interruptions=writers.interruptions,
         disagreements=disagreements(received.values()),
         lost=len(lost),
-        forged=webhook.forged,
+        forged=sum(each.forged for each in followers),
         drain_seconds=drain_seconds,
     )
 
