@@ -3,19 +3,26 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Literal, TypeAlias
 from zoneinfo import ZoneInfo
 
 from app.availability.queries import BookableResource
 from app.domain.ids import ResourceId, ServiceId
-from app.domain.instants import DAY, MINUTE, Duration, Millis
+from app.domain.instants import DAY, LATEST, MINUTE, Duration, Millis, parse, to_millis
 from app.domain.lengths import UNDETERMINED_END, end_by_service, length_fault
 from app.domain.rules import ServiceRules
 from app.domain.schedule_json import read_span
 from app.domain.slots import SlotQuery
-from app.domain.zones import ONE_DAY, day_of, start_of_day, zone
+from app.domain.zones import ONE_DAY, day_of, parse_day, start_of_day, zone
 from app.errors import Fault, Problem, invalid_parameter
 
 SPAN_DAYS = 92
+SOONEST_DAYS = 366
+SOONEST_DAYS_AT_FIRST = 7
+"""So many days are searched first for the soonest slots, and then each time twice as many as before."""
+
+Span: TypeAlias = tuple[Millis, Millis]
+"""`[after, before)`, in which slots start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,12 +32,21 @@ class Question:
     service: ServiceId | None
     resource: ResourceId | None
     from_: str
-    to: str
+    to: str | None
     timezone: str | None = None
     guests: int = 1
     minutes: int | None = None
     days: int | None = None
     ignore: str | None = None
+    per: Literal["day"] | None = None
+    distinct: Literal["start"] | None = None
+    limit: int | None = None
+    first: bool = False
+
+    @property
+    def most(self) -> int | None:
+        """How many items the answer has at most; None: as many as there are."""
+        return 1 if self.first and self.limit is None else self.limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,18 +121,56 @@ def answer_zone(question: Question, resources: Sequence[BookableResource]) -> Zo
     return zone(names.pop() if len(names) == 1 else "UTC")
 
 
-def span_of(question: Question, tz: ZoneInfo) -> tuple[Millis, Millis]:
+def spans_of(question: Question, tz: ZoneInfo, service: ServiceRules | None, now: Millis) -> list[Span]:
+    """The spans to search one after the other: one, or for the soonest slots parts of a year, each of whole days.
+
+    Raises:
+        Problem: `invalid`.
+    """
+    if not question.first:
+        return [_span_of(question, tz)]
+    if question.to is not None:
+        raise invalid_parameter("to", f"`first` searches {SOONEST_DAYS} days from `from` on; leave `to` out.")
+    after = _instant_of(question.from_, tz)
+    if service is not None:
+        after = max(after, now)
+    end = min(Millis(after + SOONEST_DAYS * DAY), LATEST)
+    if service is not None and service.horizon is not None:
+        end = min(end, Millis(now + service.horizon + 1))
+    spans: list[Span] = []
+    days = SOONEST_DAYS_AT_FIRST
+    while after < end:
+        before = min(start_of_day(day_of(after, tz) + days * ONE_DAY, tz), end)
+        spans.append((after, before))
+        after, days = before, 2 * days
+    return spans
+
+
+def _instant_of(text: str, tz: ZoneInfo) -> Millis:
+    try:
+        return start_of_day(parse_day(text), tz) if _is_date(text) else to_millis(parse(text))
+    except ValueError as error:
+        raise invalid_parameter("from", str(error)) from None
+
+
+def _is_date(text: str) -> bool:
+    return len(text) == len("2026-03-08")
+
+
+def _span_of(question: Question, tz: ZoneInfo) -> Span:
     """The span `[after, before)` in which the slots start.
 
     Raises:
         Problem: `invalid`.
     """
+    if question.to is None:
+        raise invalid_parameter("to", "Say until when with `to`, or ask for the soonest with `first=true`.")
     (after, before), found = read_span(question.from_, question.to, tz)
     if found:
         faults = [Fault(path, detail, in_query=True) for path, detail in found]
         raise Problem("invalid", faults[0].detail, faults=faults)
     longest = SPAN_DAYS * DAY
-    if len(question.from_) == len("2026-03-08"):  # 92 local days may have an hour more
+    if _is_date(question.from_):  # 92 local days may have an hour more
         longest = start_of_day(day_of(after, tz) + SPAN_DAYS * ONE_DAY, tz) - after
     if before - after > longest:
         raise invalid_parameter("to", f"Ask for at most {SPAN_DAYS} days at a time.")

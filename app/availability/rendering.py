@@ -1,13 +1,14 @@
-"""Up to 50,000 slots encoded as JSON, without a model for each slot; `AvailabilityAnswer` describes it."""
+"""Up to 50,000 slots, starts or days encoded as JSON, without a model for each; `AvailabilityAnswer` describes it."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import NamedTuple, Self
 from zoneinfo import ZoneInfo
 
 from app.domain.instants import DAY, HOUR, MINUTE, SECOND, Duration, Millis, from_millis
+from app.domain.slot_groups import SlotDay, SlotStart
 from app.domain.slots import Slot
 from app.domain.zones import local, render_wall
 
@@ -38,6 +39,31 @@ def encoded_slots(tz: ZoneInfo, slots: Iterable[Slot]) -> bytes:
             known, wall = (start, end), render_wall(local(start, tz))
             times = f'"startTime":"{_instant(start)}","endTime":"{_instant(end)}","localStart":"{wall}"'
         items.append(f'{{"resource":{name},{times},"remaining":{remaining}}}')
+    return _answer(tz, items)
+
+
+def encoded_starts(tz: ZoneInfo, starts: Iterable[SlotStart]) -> bytes:
+    """Starts, with the resources that are free then, as the JSON of the answer."""
+    names: dict[Sequence[str], str] = {}
+    items: list[str] = []
+    for start, end, resources, remaining in starts:
+        free = tuple(resources)
+        if (listed := names.get(free)) is None:  # most starts have the same resources
+            listed = names[free] = ",".join(map(_text, free))
+        times = f'"startTime":"{_instant(start)}","endTime":"{_instant(end)}"'
+        wall = render_wall(local(start, tz))
+        items.append(f'{{{times},"localStart":"{wall}","resources":[{listed}],"remaining":{remaining}}}')
+    return _answer(tz, items)
+
+
+def encoded_days(tz: ZoneInfo, days: Iterable[SlotDay]) -> bytes:
+    """Local days with any slots, as the JSON of the answer."""
+    return _answer(
+        tz, [f'{{"date":"{day}","first":"{_instant(first)}","starts":{count}}}' for day, first, count in days]
+    )
+
+
+def _answer(tz: ZoneInfo, items: Iterable[str]) -> bytes:
     return f'{{"timezone":{_text(tz.key)},"items":[{",".join(items)}]}}'.encode()
 
 

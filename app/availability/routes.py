@@ -1,6 +1,6 @@
 """`/v1/availability`."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from litestar import Controller, Response
 from litestar.di import NamedDependency
@@ -11,6 +11,7 @@ from app.availability.questions import Question, TimeQuestion
 from app.availability.schemas import AvailabilityAnswer, AvailabilityExplanation
 from app.availability.service import Availability
 from app.caller import Caller
+from app.domain.grid import STARTS_MAX
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.rules import Check, Verdict
 from app.errors import invalid_parameter
@@ -31,7 +32,24 @@ ResourceParameter = Annotated[
 ExplainedResourceParameter = Annotated[ResourceId, QueryParameter(name="resource", description="The resource.")]
 FromParameter = Annotated[str, QueryParameter(name="from", description="A local date or an instant; slots start here.")]
 ToParameter = Annotated[
-    str, QueryParameter(description="A date or an instant, excluded; at most 92 days after `from`.")
+    str | None,
+    QueryParameter(
+        description="A date or an instant, excluded; at most 92 days after `from`. Required without `first`."
+    ),
+]
+PerParameter = Annotated[
+    Literal["day"] | None,
+    QueryParameter(description="`day`: for each local day that has any, its first start and how many starts it has."),
+]
+DistinctParameter = Annotated[
+    Literal["start"] | None,
+    QueryParameter(description="`start`: one item per start, with the resources that are free then."),
+]
+AnswerLimitParameter = Annotated[
+    int | None, QueryParameter(ge=1, le=STARTS_MAX, description="End after so many items; with `first` 1 by default.")
+]
+FirstParameter = Annotated[
+    bool, QueryParameter(description="The soonest from `from` on, within 366 days or the horizon; without `to`.")
 ]
 ZoneParameter = Annotated[
     str | None,
@@ -69,7 +87,7 @@ class AvailabilityRoutes(Controller):
         request: Request,
         availability: NamedDependency[Availability],
         from_: FromParameter,
-        to: ToParameter,
+        to: ToParameter = None,
         service: ServiceParameter = None,
         resource: ResourceParameter = None,
         timezone: ZoneParameter = None,
@@ -77,13 +95,20 @@ class AvailabilityRoutes(Controller):
         minutes: MinutesParameter = None,
         days: DaysParameter = None,
         ignore: IgnoreParameter = None,
+        per: PerParameter = None,
+        distinct: DistinctParameter = None,
+        limit: AnswerLimitParameter = None,
+        *,
+        first: FirstParameter = False,
     ) -> Response[AvailabilityAnswer]:
         """List the slots that can be booked now.
 
-        Every start on the grid. At most 92 days, and 50,000 starts to judge. A process answers a few such questions at
-        a time: beyond a short queue, or if one takes too long, the answer is `overloaded`.
+        Every start on the grid; or the days or starts that have any, or the soonest. At most 92 days, and 50,000 starts
+        to judge. A process answers a few such questions at a time: beyond a short queue, or if one takes too long, the
+        answer is `overloaded`.
         """
-        question = Question(service, resource, from_, to, timezone, guests, minutes, days, ignore)
+        length, form = (guests, minutes, days, ignore), (per, distinct, limit, first)
+        question = Question(service, resource, from_, to, timezone, *length, *form)
         written = await availability.slots(question, caller_of(request))
         return JsonResponse(written.body, headers={"ETag": written.tag})
 

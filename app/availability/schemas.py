@@ -22,13 +22,36 @@ class SlotAnswer(Answer):
     remaining: Annotated[int, Field(description="Capacity less the peak in the block, without yours.")]
 
 
+class SlotStartAnswer(Answer):
+    """A start at which something can be booked (`distinct=start`)."""
+
+    start_time: Instant
+    """When it would begin."""
+    end_time: Instant
+    """When it would end."""
+    local_start: Annotated[str, Field(description="The start on the clocks of `timezone`.")]
+    resources: list[ResourceId]
+    """The resources that are free then, by id."""
+    remaining: Annotated[int, Field(description="What remains of all of them, without yours.")]
+
+
+class SlotDayAnswer(Answer):
+    """A local day of `timezone` on which something can be booked (`per=day`)."""
+
+    date: Annotated[str, Field(description="The date, like `2026-03-08`.")]
+    first: Instant
+    """Its first start."""
+    starts: int
+    """How many starts it has; several resources that are free at one start count once."""
+
+
 class AvailabilityAnswer(Answer):
-    """Slots by start, then resource."""
+    """Slots by start, then resource; or starts, or days."""
 
     timezone: str
-    """The zone of `localStart`."""
-    items: list[SlotAnswer]
-    """The slots, by start, then resource."""
+    """The zone of `localStart`, and of the days."""
+    items: list[SlotAnswer] | list[SlotStartAnswer] | list[SlotDayAnswer]
+    """The slots, by start, then resource; with `distinct=start` the starts, with `per=day` the days."""
 
 
 class AvailabilityExplanation(Answer):

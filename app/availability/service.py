@@ -2,9 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from typing import ParamSpec, TypeVar
+from itertools import islice
+from typing import Any, NamedTuple, ParamSpec, TypeVar
 from zoneinfo import ZoneInfo
 
 import pymongo
@@ -13,8 +14,8 @@ from bson import ObjectId
 from app.availability.admission import Admission
 from app.availability.next_free import NextFree
 from app.availability.queries import ROWS_MAX, BookableResource, read_resources, read_rows
-from app.availability.questions import Question, TimeQuestion, answer_zone, asked_of, end_of, span_of
-from app.availability.rendering import EncodedAnswer, encoded_slots
+from app.availability.questions import Question, Span, TimeQuestion, answer_zone, asked_of, end_of, spans_of
+from app.availability.rendering import EncodedAnswer, encoded_days, encoded_slots, encoded_starts
 from app.caller import Caller
 from app.deadline import LEAST_SECONDS, within
 from app.domain.grid import STARTS_MAX
@@ -22,6 +23,7 @@ from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import Millis, to_millis
 from app.domain.load import Profile
 from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, Verdict, block_of, judge
+from app.domain.slot_groups import SlotGroup, by_day, by_start, in_order
 from app.domain.slots import Budget, Candidates, Slot, SlotQuery, longest_of, slots
 from app.errors import invalid_parameter
 from app.storage.bson_types import BsonDocument
@@ -61,7 +63,9 @@ class Availability:
         self._next_free = NextFree(store, rules, work)
 
     async def slots(self, question: Question, caller: Caller) -> EncodedAnswer:
-        """The answer to a question, as JSON: the slots that start in a span, by start, then resource.
+        """The answer to a question, as JSON: the slots that start in a span, or their starts or days, in order.
+
+        The soonest slots are searched in spans one after the other, until there are as many as are wanted.
 
         Raises:
             Problem: `invalid`, before anything but the catalogue is read; `forbidden` where a
@@ -73,17 +77,35 @@ class Availability:
         async with self._admission.permit(caller.key_id):
             with pymongo.timeout(max(until - time.monotonic(), LEAST_SECONDS)):
                 service, resources = await self._resources(question.service, question.resource, until)
-                asked, tz = asked_of(question, service), answer_zone(question, resources)
-                after, before = span_of(question, tz)
                 budget = Budget(STARTS_MAX + 1, late=lambda: time.monotonic() > until)
-                grids = await self._compute(_grids, resources, service, asked, (after, before), budget)
+                search = _Search(question, service, resources, answer_zone(question, resources), budget)
+                found = await self._found(search, caller, until)
+            return await self._compute(_encode, search, found)
+
+    async def _found(self, search: "_Search", caller: Caller, until: float) -> list[SlotGroup]:
+        """The items of an answer, from one span, or for the soonest slots from as many as it takes.
+
+        Raises:
+            Problem: `invalid`, `overloaded`.
+        """
+        question, service, resources = search.question, search.service, search.resources
+        asked = asked_of(question, service)
+        found: list[SlotGroup] = []
+        rows_left = ROWS_MAX
+        for span in spans_of(question, search.tz, service, self.store.clock.millis()):
+            grids = await self._compute(_grids, search, asked, span)
+            if asked.ignore is None:
                 asked = replace(asked, ignore=await self._ignored_id(question.ignore, caller))
-                block = block_of(after, Millis(before + longest_of(asked, service)), service)
-                _require_time(until)
-                rows = await read_rows(self.store, resources, *block, rows_max=ROWS_MAX)
-            return await self._compute(
-                _encode, grids, service, asked, _Occupants(rows, self.store.clock.millis()), tz, budget
-            )
+            block = block_of(span[0], Millis(span[1] + longest_of(asked, service)), service)
+            _require_time(until)
+            rows = await read_rows(self.store, resources, *block, rows_max=rows_left)
+            rows_left -= sum(map(len, rows.values()))
+            occupants = _Occupants(rows, self.store.clock.millis())
+            most = None if question.most is None else question.most - len(found)
+            found += await self._compute(_collect, search, asked, grids, occupants, most)
+            if len(found) == question.most:
+                break
+        return found
 
     async def explain(self, question: TimeQuestion, caller: Caller) -> Verdict:
         """Every rule's verdict on one time.
@@ -176,53 +198,70 @@ class _Occupants:
         )
 
 
-def _grids(
-    resources: Sequence[BookableResource],
-    service: ServiceRules | None,
-    asked: SlotQuery,
-    span: tuple[Millis, Millis],
-    budget: Budget,
-) -> list[Candidates]:
+class _Search(NamedTuple):
+    """A question with what it asks about: the service, the resources, the zone of the answer, and its budget."""
+
+    question: Question
+    service: ServiceRules | None
+    resources: Sequence[BookableResource]
+    tz: ZoneInfo
+    budget: Budget
+
+
+def _grids(search: _Search, asked: SlotQuery, span: Span) -> list[Candidates]:
     """The candidate starts of each resource.
 
     Raises:
-        Problem: `invalid` where they are too many, `overloaded` where counting them takes too long.
+        Problem: `invalid` where they are too many, unless few of them are taken, one after the other, as long as the
+            budget lasts; `overloaded` where counting them takes too long.
     """
     grids: list[Candidates] = []
     count = 0
-    for resource in resources:
-        grids.append(Candidates.of(resource.rules, service, asked, *span))
-        count += grids[-1].count
+    for resource in search.resources:
+        grids.append(Candidates.of(resource.rules, search.service, asked, *span))
+        count += 0 if search.question.first else grids[-1].count
         if count > STARTS_MAX:
             raise invalid_parameter(
                 "to", f"More than {STARTS_MAX:,} starts would have to be judged; ask for a shorter span."
             )
-        if budget.late():
+        if search.budget.late():
             raise took_too_long()
     return grids
 
 
-def _encode(
-    grids: Sequence[Candidates],
-    service: ServiceRules | None,
-    asked: SlotQuery,
-    occupants: _Occupants,
-    tz: ZoneInfo,
-    budget: Budget,
-) -> EncodedAnswer:
-    """All slots, encoded.
+def _collect(
+    search: _Search, asked: SlotQuery, grids: Sequence[Candidates], occupants: _Occupants, most: int | None
+) -> list[SlotGroup]:
+    """The items of the answer that start in one span, at most so many.
 
     Raises:
         Problem: `overloaded`.
     """
-    found: list[Slot] = []
+    streams: list[Iterator[Slot]] = []
     for grid in grids:
-        found += slots(grid, service, asked, occupants.profile(grid.resource, asked.ignore), budget)
-        if budget.spent or budget.late():
+        profile = occupants.profile(grid.resource, asked.ignore)
+        streams.append(slots(grid, search.service, asked, profile, search.budget))
+        if search.budget.late():
             raise took_too_long()
-    if len(grids) > 1:
-        found.sort()
-    return EncodedAnswer.of(encoded_slots(tz, found))
+    ordered = in_order(streams, most)
+    groups: Iterable[SlotGroup] = ordered
+    if search.question.per == "day":
+        groups = by_day(ordered, search.tz)
+    elif search.question.distinct == "start":
+        groups = by_start(ordered)
+    found = [*islice(groups, most)]
+    if search.budget.spent or search.budget.late():
+        raise took_too_long()
+    return found
+
+
+def _encode(search: _Search, found: Sequence[Any]) -> EncodedAnswer:
+    """The items as JSON."""
+    if search.question.per == "day":
+        return EncodedAnswer.of(encoded_days(search.tz, found))
+    if search.question.distinct == "start":
+        return EncodedAnswer.of(encoded_starts(search.tz, found))
+    return EncodedAnswer.of(encoded_slots(search.tz, found))
 
 
 def _explain(

@@ -317,6 +317,11 @@ _SLOT = {
     "localStart": "2035-06-11T09:00",
     "remaining": 1,
 }
+_SLOT_START = {name: _SLOT[name] for name in ("startTime", "endTime", "localStart")} | {
+    "resources": ["ada", "grace"],
+    "remaining": 2,
+}
+_SLOT_DAY = {"date": "2035-06-11", "first": "2035-06-11T07:00:00.000Z", "starts": 14}
 _CHECK = {"rule": "capacity", "ok": False, "detail": "The time is taken.", "reservation": _OTHER}
 _TAKEN = {
     "startTime": "2035-06-04T09:00:00.000Z",
@@ -469,6 +474,8 @@ ANSWERS: Mapping[str, object] = {
     "TimeOffPage": {"items": [_AWAY]},
     "Availability": {"timezone": "Europe/Berlin", "items": [_SLOT]},
     "Slot": _SLOT,
+    "SlotStart": _SLOT_START,
+    "SlotDay": _SLOT_DAY,
     "AvailabilityExplanation": {"bookable": False, "checks": [_CHECK]},
     "RuleCheck": _CHECK,
     "Conflict": _TAKEN,

@@ -132,6 +132,52 @@ async def hold_to_the_law(api: ApiClient, catalogue: Catalogue, figures: Counter
         key for key in offered.keys() - on_the_grid if all(abs(key[1] - edge) > 5 * MINUTE for edge in catalogue.edges)
     ]
     assert unknown == [], catalogue
+    await compare_forms(api, catalogue, answer["items"])
+
+
+def starts_among(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Slots put together by their start, with the end that they have."""
+    together: dict[tuple[str, str, str], list[dict[str, Any]]] = {}
+    for item in items:
+        together.setdefault((item["startTime"], item["endTime"], item["localStart"]), []).append(item)
+    return [
+        {
+            "startTime": start,
+            "endTime": end,
+            "localStart": wall,
+            "resources": [each["resource"] for each in slots],
+            "remaining": sum(each["remaining"] for each in slots),
+        }
+        for (start, end, wall), slots in sorted(together.items())
+    ]
+
+
+def days_among(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Slots counted by the date that the clocks show when they begin, each start once."""
+    days: dict[str, set[str]] = {}
+    for item in items:
+        days.setdefault(item["localStart"][:10], set()).add(item["startTime"])
+    return [{"date": day, "first": min(starts), "starts": len(starts)} for day, starts in days.items()]
+
+
+async def compare_forms(api: ApiClient, catalogue: Catalogue, items: list[dict[str, Any]]) -> None:
+    """The same slots by start and by day, some of them, and the soonest: each form is made of those that book."""
+    question = catalogue.question()
+    soonest = {name: value for name, value in question.items() if name != "to"} | {"first": "true"}
+    forms: list[tuple[dict[str, str], list[dict[str, Any]]]] = [
+        ({}, items),
+        ({"distinct": "start"}, starts_among(items)),
+        ({"per": "day"}, days_among(items)),
+    ]
+    for asked, expected in forms:
+        assert ok(await api.get(AVAILABILITY, **question, **asked))["items"] == expected, (asked, catalogue)
+        for limit in (1, 3):
+            some = ok(await api.get(AVAILABILITY, **question, **asked, limit=limit))["items"]
+            first = ok(await api.get(AVAILABILITY, **soonest, **asked, limit=limit))["items"]
+            assert some == expected[:limit], (asked, catalogue)
+            assert len(first) <= limit
+            whole = expected[:limit] if len(expected) > limit else expected[:-1]  # the last may go on after the span
+            assert first[: len(whole)] == whole, (asked, catalogue)
 
 
 async def _judge(api: ApiClient, body: dict[str, Any], *, offered: bool, broken: set[str]) -> str:
