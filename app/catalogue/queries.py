@@ -7,7 +7,7 @@ import structlog
 
 from app.errors import Problem, not_found
 from app.storage.bson_types import BsonDocument, Filter
-from app.storage.catalogue import CatalogueStore
+from app.storage.catalogue import CatalogueStore, with_any
 from app.storage.client import Store
 from app.storage.documents import CatalogueObject
 from app.storage.stored_catalogue import noun_of, object_of
@@ -71,6 +71,16 @@ async def read_some(
         if len(found) >= limit or len(rows) < size:
             return found[:limit]
         after, size = rows[-1]["_id"], FURTHER
+
+
+async def read_those(
+    store: Store, kind: type[C], identities: Collection[str], *, without: Collection[str] = ()
+) -> list[C]:
+    """The objects with these ids, without some of their stored fields; those that cannot be read are left out."""
+    if not identities:
+        return []
+    query = with_any("_id", sorted(identities))
+    return await read_some(store, kind, query, len(identities), after=None, without=without)
 
 
 def _log_left_out(kind: type[CatalogueObject], problem: Problem) -> None:

@@ -156,7 +156,7 @@ async def _rows(
 ) -> tuple[list[Mapping[str, object]], bool]:
     """The stored reservations of resources in a span, by start, and whether there are more."""
     filters = [
-        Filters(resource=each, statuses=_SHOWN, from_=from_millis(span[0]), to=from_millis(span[1]))
+        Filters(resources=[each], statuses=_SHOWN, from_=from_millis(span[0]), to=from_millis(span[1]))
         for each in resources
     ]
     pages = await asyncio.gather(*(list_reservations(store, each, caller, BOOKINGS_MAX, None) for each in filters))

@@ -106,3 +106,5 @@ def _remove_null(field: Schema) -> None:
     if len(choices) == 1:
         del field["anyOf"]
         field.update(choices[0] | field)
+    elif choices:
+        field["anyOf"] = choices

@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 
 from app.booking import FOLLOWER_LAG_SECONDS
 from app.caller import Caller
-from app.domain.ids import ResourceId
 from app.domain.instants import LATEST, Millis, from_millis, to_millis
 from app.errors import Problem, invalid_parameter, not_found
 from app.http.paging import Mark, bad_cursor, read_cursor, split_page
@@ -23,20 +22,17 @@ from app.storage.stored_reservations import customer_of, lenient_reservation, st
 
 
 @dataclass(frozen=True, slots=True)
-class Filters:
-    """The filters of a list; `from_` and `to` bound a span that the reservations overlap."""
+class Filters(ReservationFilters):
+    """The filters of a list as a caller gives them."""
 
-    resource: ResourceId | None = None
-    customer: str | None = None
-    statuses: Sequence[str] = ()
-    from_: datetime | None = None
-    to: datetime | None = None
     updated_since: datetime | None = None
 
-    def seen_by(self, caller: Caller) -> ReservationFilters:
+    def seen_by(self, caller: Caller) -> "Filters":
         """The same for a caller, who may see one customer's reservations only."""
-        customers = [each for each in (self.customer, caller.customer) if each is not None]
-        return ReservationFilters(self.resource, customers, self.statuses, self.from_, self.to)
+        if caller.customer is None:
+            return self
+        seen = self.customers is None or caller.customer in self.customers
+        return replace(self, customers=[caller.customer] if seen else [])
 
 
 async def read_reservation(store: Store, identity: str, caller: Caller) -> Reservation:
@@ -65,13 +61,19 @@ async def _read_row(store: Store, identity: str, caller: Caller) -> BsonDocument
 
 
 async def list_reservations(
-    store: Store, filters: Filters, caller: Caller, limit: int, cursor: str | None
+    store: Store, filters: Filters, caller: Caller, limit: int, cursor: str | None, direction: Direction = 1
 ) -> tuple[Sequence[BsonDocument], str | None]:
-    """A page by `startTime`, or with `updated_since` (or the cursor of such a list) by `updatedAt`; then by id."""
+    """A page by `startTime`, or with `updated_since` (or the cursor of such a list) by `updatedAt`; then by id.
+
+    Raises:
+        Problem: `invalid` where changes are asked for downwards, or for a cursor that no page had.
+    """
     position = first_position(filters.updated_since, cursor)
-    if position is not None:
-        return await _changes(store, filters.seen_by(caller), position, limit)
-    return await _page(store, filters.seen_by(caller), 1, limit, cursor)
+    if position is None:
+        return await _page(store, filters.seen_by(caller), direction, limit, cursor)
+    if direction < 0:
+        raise invalid_parameter("order", "Changes are listed in their order; leave `order` out.")
+    return await _changes(store, filters.seen_by(caller), position, limit)
 
 
 async def _changes(
@@ -125,11 +127,28 @@ def _position_of(cursor: str) -> StartPosition:
     raise bad_cursor()
 
 
-def check_span(filters: Filters) -> None:
-    """Refuse a span that ends before it begins.
+SERVICE_SPAN_DAYS = 92
+"""How long a span may be in which reservations are found by their service alone, which no index answers."""
+
+
+def check_filters(filters: Filters, caller: Caller) -> None:
+    """Refuse spans that end before they begin, and a search of all reservations for those of a service.
 
     Raises:
         Problem: `invalid`.
     """
     if filters.from_ is not None and filters.to is not None and filters.to <= filters.from_:
         raise invalid_parameter("to", "`to` must lie after `from`.")
+    if filters.start_from is not None and filters.start_to is not None and filters.start_to <= filters.start_from:
+        raise invalid_parameter("startTo", "`startTo` must lie after `startFrom`.")
+    narrow = (filters.resources, filters.customers, filters.ids, filters.groups, filters.references, caller.customer)
+    if filters.services is None or any(each is not None for each in (*narrow, filters.updated_since)):
+        return
+    spans = ((filters.from_, filters.to), (filters.start_from, filters.start_to))
+    longest = timedelta(days=SERVICE_SPAN_DAYS)
+    if not any(first is not None and last is not None and last - first <= longest for first, last in spans):
+        detail = (
+            f"By service alone, ask for a span of at most {SERVICE_SPAN_DAYS} days, with `startFrom` and `startTo` or"
+            " `from` and `to`; or name a resource or customer as well."
+        )
+        raise invalid_parameter("service", detail)

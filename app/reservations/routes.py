@@ -1,7 +1,7 @@
 """`/v1/reservations`, and a customer's reservations."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 from litestar import Controller, Response, Router
 from litestar.di import NamedDependency
@@ -10,20 +10,21 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from app.access.routes import caller_of, needs
 from app.booking import Replay
-from app.domain.ids import ResourceId
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.lifecycle import Status
 from app.http.answers import built, stored_response, versioned
 from app.http.etags import IfMatch, IfMatchHeader
 from app.http.openapi import problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page
-from app.http.parameters import read_instant
+from app.http.parameters import check_filter_values, read_instant
 from app.http.request import Request
 from app.http.request_checks import REPLAYED_KEY
 from app.http.routing import get, patch, post
+from app.reservations.expansion import EXPAND_PATTERN, NOTHING, Expansion, ListedReservationAnswer, Objects, expanded
 from app.reservations.idempotency import RenderedAnswer, rendered, token_of
 from app.reservations.queries import (
     Filters,
-    check_span,
+    check_filters,
     list_reservations,
     list_reservations_of_customer,
     read_reservation,
@@ -37,6 +38,7 @@ from app.reservations.schemas import (
 from app.reservations.service import Reservations
 from app.storage.bson_types import BsonDocument
 from app.storage.documents import Reservation
+from app.storage.reservation_filters import Direction
 from app.storage.stored_reservations import history_length, lenient_reservation
 
 _CREATE = problems("conflict", "hold-limit", "rule", "local-time", "idempotency-mismatch", body=True)
@@ -59,10 +61,43 @@ Force = Annotated[
 StatusParameter = Annotated[
     list[Status] | None, QueryParameter(name="status", description="With one of these statuses; repeatable.")
 ]
-CustomerParameter = Annotated[str | None, QueryParameter(description="Of this customer.")]
-ResourceParameter = Annotated[ResourceId | None, QueryParameter(description="Of this resource.")]
+CustomerParameter = Annotated[
+    list[str] | None, QueryParameter(name="customer", description="Of one of these customers; repeatable.")
+]
+ResourceParameter = Annotated[
+    list[ResourceId] | None, QueryParameter(name="resource", description="Of one of these resources; repeatable.")
+]
+ServiceParameter = Annotated[
+    list[ServiceId] | None,
+    QueryParameter(
+        name="service",
+        description="For one of these services; repeatable. Alone it needs a span of at most 92 days: `startFrom` and "
+        "`startTo`, or `from` and `to`.",
+    ),
+]
+IdParameter = Annotated[list[str] | None, QueryParameter(name="id", description="With one of these ids; repeatable.")]
+GroupParameter = Annotated[
+    list[str] | None, QueryParameter(name="group", description="Of one of these groups; repeatable.")
+]
+ReferenceParameter = Annotated[
+    list[str] | None, QueryParameter(name="reference", description="With one of your references; repeatable.")
+]
 FromParameter = Annotated[str | None, QueryParameter(name="from", description="Ending after this instant.")]
 ToParameter = Annotated[str | None, QueryParameter(description="Beginning before this instant.")]
+StartFromParameter = Annotated[
+    str | None, QueryParameter(name="startFrom", description="Starting at or after this instant.")
+]
+StartToParameter = Annotated[str | None, QueryParameter(name="startTo", description="Starting before this instant.")]
+OrderParameter = Annotated[
+    Literal["asc", "desc"], QueryParameter(description="`desc`: the latest start first; not with `updatedSince`.")
+]
+ExpandParameter = Annotated[
+    str | None,
+    QueryParameter(
+        pattern=EXPAND_PATTERN,
+        description="Like `resource,service,customer`: the objects, without their histories, in place of their ids.",
+    ),
+]
 SinceParameter = Annotated[
     str | None,
     QueryParameter(
@@ -110,30 +145,57 @@ class ReservationRoutes(Controller):
         self,
         request: Request,
         reservations: NamedDependency[Reservations],
-        resource: ResourceParameter = None,
-        customer: CustomerParameter = None,
+        resources: ResourceParameter = None,
+        customers: CustomerParameter = None,
+        services: ServiceParameter = None,
         statuses: StatusParameter = None,
+        ids: IdParameter = None,
+        group_ids: GroupParameter = None,
+        references: ReferenceParameter = None,
         from_: FromParameter = None,
         to: ToParameter = None,
+        start_from: StartFromParameter = None,
+        start_to: StartToParameter = None,
         updated_since: SinceParameter = None,
+        order: OrderParameter = "asc",
+        expand: ExpandParameter = None,
         limit: LimitParameter = LIMIT,
         cursor: CursorParameter = None,
-    ) -> Response[Page[ReservationAnswer]]:
+    ) -> Response[Page[ListedReservationAnswer]]:
         """List reservations.
 
         By start, then id; with `updatedSince` by their last change, then id, and every page has a `next`.
         """
+        caller = caller_of(request)
         filters = Filters(
-            resource,
-            customer,
-            statuses or (),
-            read_instant("from", from_),
-            read_instant("to", to),
-            read_instant("updatedSince", updated_since),
+            resources=resources,
+            customers=customers,
+            services=services,
+            statuses=statuses or (),
+            ids=ids,
+            groups=group_ids,
+            references=references,
+            from_=read_instant("from", from_),
+            to=read_instant("to", to),
+            start_from=read_instant("startFrom", start_from),
+            start_to=read_instant("startTo", start_to),
+            updated_since=read_instant("updatedSince", updated_since),
         )
-        check_span(filters)
-        found, following = await list_reservations(reservations.store, filters, caller_of(request), limit, cursor)
-        return await _page(request, found, following, reservations)
+        check_filter_values(
+            resource=resources,
+            customer=customers,
+            service=services,
+            status=statuses,
+            id=ids,
+            group=group_ids,
+            reference=references,
+        )
+        check_filters(filters, caller)
+        expansion = Expansion.read(expand, caller)
+        direction: Direction = -1 if order == "desc" else 1
+        found, following = await list_reservations(reservations.store, filters, caller, limit, cursor, direction)
+        objects = await expansion.objects(reservations.store, found)
+        return await _page(request, found, following, reservations, objects)
 
     @get(
         "/{reservation_id:str}",
@@ -221,12 +283,16 @@ def _location(reservation: Reservation) -> str:
 
 
 async def _page(
-    request: Request, found: Sequence[BsonDocument], following: str | None, reservations: Reservations
-) -> Response[Page[ReservationAnswer]]:
+    request: Request,
+    found: Sequence[BsonDocument],
+    following: str | None,
+    reservations: Reservations,
+    objects: Objects = NOTHING,
+) -> Response[Any]:
     now = reservations.store.clock.now()
 
     def page() -> ShownPage:
-        return ShownPage([shown(lenient_reservation(row), now) for row in found], following)
+        return ShownPage([expanded(shown(lenient_reservation(row), now), objects) for row in found], following)
 
     return await built(request, page, parts=sum(map(history_length, found)) + len(found))
 

@@ -44,7 +44,7 @@ class ErasedReservations:
     async def ids_of(self, customer: str) -> AsyncIterator[list[object]]:
         """The ids of the reservations that are a customer's, or were before they were handed over; in batches."""
         for where in (
-            customer_condition(customer, by_object_id=self.store.shape == "or"),
+            customer_condition([customer], by_object_id=self.store.shape == "or"),
             {"formerCustomers": customer},
         ):
             batch: list[object] = []

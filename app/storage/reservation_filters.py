@@ -10,13 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, NamedTuple, TypeAlias
 
-from app.domain.ids import ResourceId
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import EARLIEST, Duration, Millis, from_millis, to_millis
 from app.domain.lengths import LENGTH_MAX
 from app.storage.bson_types import BsonDocument, Filter, Row
 from app.storage.guards import lookup_ids
 from app.storage.row_reader import LONG
 from app.storage.sort_keys import after, after_both, mark_of, value_of
+from app.storage.values import object_id
 
 Direction: TypeAlias = Literal[1, -1]
 
@@ -26,21 +27,38 @@ BEHIND_ALL = "f" * 24
 
 @dataclass(frozen=True, slots=True)
 class ReservationFilters:
-    """The filters of a list.
+    """The filters of a list; of each, any of its values. None, or no statuses, is no filter.
 
     Args:
-        resource: Only of this resource.
-        customers: Only of all of these customers at once: none, if two of them differ.
-        statuses: Only with one of these statuses, as they read now: a hold whose time is over is expired.
+        resources: Of these resources.
+        customers: Of these customers.
+        services: Booked for these services.
+        statuses: With these statuses, as they read now: a hold whose time is over is expired.
+        ids: With these ids, as texts.
+        groups: Of the groups with these ids, as texts.
+        references: With these references.
         from_: Only what ends after this instant.
         to: Only what starts before this instant.
+        start_from: Only what starts at or after this instant.
+        start_to: Only what starts before this instant.
     """
 
-    resource: ResourceId | None = None
-    customers: Sequence[str] = ()
+    resources: Sequence[ResourceId] | None = None
+    customers: Sequence[str] | None = None
+    services: Sequence[ServiceId] | None = None
     statuses: Sequence[str] = ()
+    ids: Sequence[str] | None = None
+    groups: Sequence[str] | None = None
+    references: Sequence[str] | None = None
     from_: datetime | None = None
     to: datetime | None = None
+    start_from: datetime | None = None
+    start_to: datetime | None = None
+
+    @property
+    def bounds_starts(self) -> bool:
+        """Whether only what starts on some date can pass."""
+        return any((self.from_, self.to, self.start_from, self.start_to))
 
     def conditions(self, now: datetime, *, by_object_id: bool) -> list[Filter]:
         """The filters as conditions that must all hold.
@@ -50,15 +68,25 @@ class ReservationFilters:
             by_object_id: Also find customers whose id of 24 digits another program stored as an ObjectId.
         """
         found: list[Filter] = []
-        if self.resource is not None:
-            found.append({"resource": self.resource})
-        found += [customer_condition(customer, by_object_id=by_object_id) for customer in self.customers]
+        if self.ids is not None:
+            found.append(_any_of("_id", [form for each in self.ids for form in _ids_of(each)]))
+        if self.groups is not None:
+            found.append(_any_of("group", [group for each in self.groups if (group := object_id(each)) is not None]))
+        if self.references is not None:
+            found.append(_any_of("reference", self.references))
+        if self.resources is not None:
+            found.append(_any_of("resource", self.resources))
+        if self.customers is not None:
+            found.append(customer_condition(self.customers, by_object_id=by_object_id))
+        if self.services is not None:
+            found.append(_any_of("service", self.services))
         if self.statuses:
             found += _with_status_of(self.statuses, now)
         if self.from_ is not None:
             found.append({"endTime": {"$gt": self.from_}})
-        if self.to is not None:
-            found.append({"startTime": {"$lt": self.to}})
+        if self.start_from is not None:
+            found.append({"startTime": {"$gte": self.start_from}})
+        found += [{"startTime": {"$lt": each}} for each in (self.to, self.start_to) if each is not None]
         return found
 
     def parts(self, direction: Direction, *, split: bool) -> list["ListPart"]:
@@ -79,10 +107,20 @@ class ReservationFilters:
         return [ListPart(earliest, near, ({"long": True}, {"blockEnd": None})), ListPart(near)][::direction]
 
 
-def customer_condition(customer: str, *, by_object_id: bool) -> Filter:
-    """The condition for the reservations of a customer. An id of 24 digits may be stored as an ObjectId too."""
-    stored = lookup_ids(customer) if by_object_id else (customer,)
-    return {"customer": customer if len(stored) == 1 else {"$in": [*stored]}}
+def customer_condition(customers: Sequence[str], *, by_object_id: bool) -> Filter:
+    """The condition for the reservations of any of some customers. An id of 24 digits may be stored as an ObjectId."""
+    return _any_of("customer", [form for each in customers for form in (lookup_ids(each) if by_object_id else (each,))])
+
+
+def _any_of(field: str, values: Sequence[object]) -> Filter:
+    """The condition for any of these values; one of them is compared as it is, which every server looks up."""
+    return {field: values[0] if len(values) == 1 else {"$in": [*values]}}
+
+
+def _ids_of(text: str) -> Sequence[object]:
+    """What a reservation of that id may be stored under."""
+    known = object_id(text)
+    return (text,) if known is None else (known, text)
 
 
 class ListPart(NamedTuple):

@@ -95,7 +95,7 @@ class ReservationStore:
         for part in filters.parts(direction, split=self._store.shape == "or"):
             if len(rows) < rows_max and not part.is_passed(after, direction):
                 rows += await self._sorted(part.query([*conditions, *beyond]), direction, rows_max - len(rows))
-        on_dates = after is not None and isinstance(after.start, datetime) and filters.from_ is None
+        on_dates = after is not None and isinstance(after.start, datetime) and not filters.bounds_starts
         if on_dates and direction < 0 and len(rows) < rows_max:
             # Dates come before everything else downwards, and a range of dates finds nothing but dates.
             rows += await self._sorted(all_of([*conditions, after_all_dates()]), direction, rows_max - len(rows))

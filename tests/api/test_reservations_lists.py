@@ -12,7 +12,7 @@ from httpx import Response
 
 from app.domain.instants import render
 from app.domain.lifecycle import STATUSES
-from tests.support.api_client import RESERVATIONS, ApiClient, created, ok, problem
+from tests.support.api_client import RESERVATIONS, ApiClient, booking_body, created, ok, problem
 from tests.support.times import DAY, HOUR, MINUTE, NINE
 
 BAD_PARAMETERS: list[tuple[str, Any]] = [
@@ -24,8 +24,18 @@ BAD_PARAMETERS: list[tuple[str, Any]] = [
     ("status", "gone"),
     ("status", ["confirmed", "Pending"]),
     ("status", "pending,confirmed"),
-    ("resource", ["a", "b"]),
-    ("group", "0" * 24),
+    ("startFrom", "2030-01-07"),
+    ("startTo", ""),
+    ("startTo", "\0"),
+    ("order", "up"),
+    ("order", ["asc", "desc"]),
+    ("expand", "group"),
+    ("expand", ""),
+    ("expand", "resource,"),
+    ("expand", "resource\n"),
+    ("expand", ["resource", "customer"]),
+    *((name, ["x"] * 201) for name in ("resource", "customer", "id", "group", "reference")),
+    ("service", "cut"),
     ("sort", "id"),
     ("limit", 0),
     ("limit", 201),
@@ -129,6 +139,113 @@ class TestFilters:
         assert len(await api.ids(resource="room", customer="ann")) == 1
         assert await api.ids(resource="hall", customer="bob") == []
         assert await api.ids(resource="nowhere") == []
+
+    async def test_by_several_of_each(self, api: ApiClient) -> None:
+        """Any of the values of one filter, and all of the filters; ids and groups in whatever form are harmless."""
+        await api.service()
+        await api.service("dye")
+        await api.resource("salon", services=["cut", "dye"], capacity=9)
+        made = [
+            await api.booked(NINE, resource="room", customer="ann", reference="WEB 1"),
+            await api.booked(NINE + HOUR, resource="hall", customer="bob", reference="WEB 2"),
+            await api.booked(NINE + 2 * HOUR, resource="salon", service="cut"),
+            await api.booked(NINE + 3 * HOUR, resource="salon", service="dye", customer="ann"),
+        ]
+        body = {"reservations": [booking_body(NINE + 4 * HOUR, reference="WEB 1")]}
+        group = created(await api.request("POST", "/v1/groups", json=body))
+        one, two, cut, dye, member = [*(each["id"] for each in made), group["reservations"][0]["id"]]
+
+        for filters, expected in (
+            ({"resource": ["room", "hall"]}, [one, two, member]),
+            ({"customer": ["ann", "bob", "nobody"]}, [one, two, dye]),
+            ({"customer": ["ann", "bob"], "resource": ["salon", "room"]}, [one, dye]),
+            ({"service": ["cut", "dye"], "resource": "salon"}, [cut, dye]),
+            ({"service": "dye", "customer": "ann"}, [dye]),
+            ({"service": "cut", "startFrom": render(NINE), "startTo": render(NINE + DAY)}, [cut]),
+            ({"service": ["cut", "dye"], "from": render(NINE), "to": render(NINE + DAY)}, [cut, dye]),
+            ({"id": [dye, one, "x", "0" * 24, "\N{SNOWMAN}"]}, [one, dye]),
+            ({"id": [one, two], "resource": "hall"}, [two]),
+            ({"group": [group["id"], "x", "0" * 24]}, [member]),
+            ({"group": "x"}, []),
+            ({"reference": "WEB 1"}, [one, member]),
+            ({"reference": ["WEB 2", "WEB 1"], "resource": ["hall", "room"]}, [one, two, member]),
+            ({"reference": "web 1"}, []),
+        ):
+            assert list(chain(*await pages(api, 1, **filters))) == expected, filters
+            assert list(chain(*await pages(api, 2, order="desc", **filters))) == expected[::-1], filters
+        bound = await api.with_scopes("reservations:read", customer="ann")
+        assert await bound.ids(service=["cut", "dye"]) == [dye]
+        assert await bound.ids(customer=["bob", "ann"], id=[one, two, dye]) == [one, dye]
+        assert await bound.ids(customer="bob") == []
+
+    async def test_by_when_they_start(self, api: ApiClient) -> None:
+        """From an instant on and before another, whatever goes on at that time; with a span that they overlap too."""
+        long, first, second, third = [
+            (await api.booked(start, length))["id"]
+            for start, length in ((NINE - 40 * DAY, 50 * DAY), (NINE, HOUR), (NINE + HOUR, HOUR), (NINE + DAY, HOUR))
+        ]
+
+        assert await api.ids(startFrom=render(NINE)) == [first, second, third]
+        assert await api.ids(startTo=render(NINE + HOUR)) == [long, first]
+        assert await api.ids(startFrom=render(NINE), startTo=render(NINE + DAY)) == [first, second]
+        assert await api.ids(startFrom=render(NINE), startTo=render(NINE + DAY), order="desc") == [second, first]
+        overlapping = {"from": render(NINE + 90 * MINUTE), "to": render(NINE + 2 * HOUR)}
+        assert await api.ids(**overlapping) == [long, second]
+        assert await api.ids(**overlapping, order="desc") == [second, long]
+        assert await api.ids(**overlapping, startFrom=render(NINE)) == [second]
+        backwards = {"startFrom": render(NINE + HOUR), "startTo": render(NINE)}
+        problem(await api.get(RESERVATIONS, **backwards), "invalid", "?startTo")
+
+    async def test_a_service_alone_needs_a_span(self, api: ApiClient) -> None:
+        """Of at most 92 days, since no index finds it; so does nothing else."""
+        for span in (
+            {},
+            {"from": render(NINE)},
+            {"startTo": render(NINE)},
+            {"from": render(NINE), "startTo": render(NINE + DAY)},
+            {"startFrom": render(NINE), "startTo": render(NINE + 92 * DAY + MINUTE)},
+            {"status": "confirmed"},
+        ):
+            body = problem(await api.get(RESERVATIONS, service="cut", **span), "invalid", "?service")
+            assert "92 days" in body["detail"]
+        assert await api.ids(service="cut", startFrom=render(NINE), startTo=render(NINE + 92 * DAY)) == []
+        assert await api.ids(service="cut", updatedSince=render(NINE - 9_999 * DAY)) == []
+
+    async def test_changes_are_not_listed_backwards(self, api: ApiClient) -> None:
+        """Neither with `updatedSince` nor by a cursor of such a list."""
+        since = {"updatedSince": "2026-01-01T00:00:00Z"}
+        cursor = ok(await api.get(RESERVATIONS, **since))["next"]
+        for asked in (since, {"cursor": cursor}):
+            problem(await api.get(RESERVATIONS, order="desc", **asked), "invalid", "?order")
+
+    async def test_objects_take_the_place_of_ids(self, api: ApiClient) -> None:
+        """Those that are named, as they are shown by themselves but for their histories; of others the id stays."""
+        await api.service()
+        ok(await api.edit("/v1/resources/room", services=["cut"], description="Left", metadata={"floor": 1}))
+        whole = await api.booked(customer="ann", service="cut")
+        bare = await api.booked(NINE + HOUR, resource="hall")
+        lost = await api.booked(NINE + 2 * HOUR, customer="bob")
+        await api.store.database["customers"].delete_one({"_id": "bob"})
+        shown = {
+            name: {key: value for key, value in ok(await api.get(path)).items() if key != "history"}
+            for name, path in (
+                ("room", "/v1/resources/room"),
+                ("hall", "/v1/resources/hall"),
+                ("cut", "/v1/services/cut"),
+                ("ann", "/v1/customers/ann"),
+            )
+        }
+
+        items = ok(await api.get(RESERVATIONS, expand="customer,resource,service"))["items"]
+        assert items == [
+            whole | {"resource": shown["room"], "service": shown["cut"], "customer": shown["ann"]},
+            bare | {"resource": shown["hall"]},
+            lost | {"resource": shown["room"]},
+        ]
+        assert ok(await api.get(RESERVATIONS, expand="service"))["items"][1:] == [bare, lost]
+        bound = await api.with_scopes("reservations:read", customer="ann")
+        (seen,) = ok(await bound.get(RESERVATIONS, expand="resource,customer"))["items"]
+        assert (seen["resource"], seen["customer"]["name"]) == (shown["room"], "a name")
 
     async def test_by_status(self, api: ApiClient) -> None:
         """A hold whose time is over is expired in every list, stored as such or not, and pending in none."""

@@ -278,7 +278,8 @@ def test_optional_bodies_are_described(described: dict[str, Any]) -> None:
     for path, method, operation in operations(described):
         if "requestBody" in operation:
             verb = path.count("/") == 4 and method == "post" and not path.endswith("/time-off")
-            optional = verb and not path.endswith(("/extend", "/replay"))
+            needed = path.endswith(("/extend", "/replay", "/{reservationId}/reopen"))
+            optional = verb and not needed
             assert operation["requestBody"]["required"] is not (optional or path == "/v1/reconciliations"), path
 
 

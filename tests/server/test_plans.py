@@ -190,8 +190,25 @@ def booked_days() -> list[dict[str, Any]]:
         customer = "ann" if number % DROPPED == 0 else f"other-{number % 100}"
         changed = {"updatedAt": start - 2_000 * DAY, "customer": customer, "history": [], "guests": 1}
         held = {"status": "pending", "expiresAt": start} if number % 100 == 0 else {"status": status}
-        rows.append(reservation_row(f"room-{room}", start, start + HOUR, **changed, **held))
+        named = {"reference": "odd" if number % 2 else "even"} | ({"service": "cut"} if number % DROPPED == 0 else {})
+        rows.append(reservation_row(f"room-{room}", start, start + HOUR, **changed, **held, **named))
     return rows
+
+
+@pytest.mark.servers("mongod")
+async def test_named_reservations_are_read_alone(database_url: str) -> None:
+    """A list by ids or groups reads these and no others."""
+    async with logged_store(database_url) as (store, commands), serving(store) as http:
+        api = ApiClient(http, store)
+        await api.resource(capacity=9)
+        made = [await api.booked() for _ in range(3)]
+        group = created(await api.request("POST", "/v1/groups", json={"reservations": [booking_body()]}))
+        await store.database["reservations"].insert_many(booked_days())
+        ids = [each["id"] for each in made]
+        for question in ({"id": ids}, {"group": group["id"]}, {"id": ids[0], "order": "desc"}):
+            commands.take()
+            assert await api.ids(**question)
+            await no_more_is_read(store, commands, len(made))
 
 
 @pytest.mark.servers("mongod")
@@ -205,6 +222,12 @@ async def test_a_list_reads_its_page_in_the_order_of_an_index(database_url: str,
         questions += [{"resource": "room-1"}, {"customer": "ann"}, span, {"status": [*STATUSES]}]
         questions += [{"status": each} for each in STATUSES]
         questions += [{"resource": "room-1", "status": ["pending", "confirmed"]}, {"resource": "room-1", **span}]
+        starting = {"startFrom": render(middle), "startTo": render(middle + 90 * DAY)}
+        several = {"resource": ["room-0", "room-1"], "status": ["pending", "confirmed"]}
+        questions += [each | {"order": "desc"} for each in (*questions, several)]
+        questions += [starting, several, {"customer": ["ann", "other-1"]}, {"resource": "room-1", **starting}]
+        questions += [{"reference": "odd"}, {"reference": ["odd", "even"], "order": "desc"}]
+        questions += [{"service": "cut", **starting}, {"service": "cut", "resource": "room-1"}]
         questions += [{"customer": "ann", **span}, {"updatedSince": render(middle - 2_000 * DAY)}]
     async with logged_store(database_url) as (store, commands), serving(store) as http:
         api = ApiClient(http, store)

@@ -134,6 +134,11 @@ class Reservation(StoredDocument):
             IndexModel(
                 [("status", ASCENDING), ("startTime", ASCENDING), ("_id", ASCENDING)], name="reservation_status"
             ),
+            IndexModel(
+                [("reference", ASCENDING), ("startTime", ASCENDING), ("_id", ASCENDING)],
+                name="reservation_own_reference",
+                partialFilterExpression={"reference": {"$exists": True}},
+            ),
             # What can go on for longer than a week: marked so, or written by another program, without a block.
             IndexModel(
                 [("startTime", ASCENDING), ("_id", ASCENDING)],
