@@ -29,7 +29,7 @@ ORDER = (
     *("listAvailability", "explainAvailability"),
     *("createReservation", "listReservations", "listCustomerReservations", "getReservation"),
     *("updateReservation", "createMoves", "extendReservation", "confirmReservation", "cancelReservation"),
-    *("completeReservation", "reopenReservation", "markReservationNoShow"),
+    *("completeReservation", "markReservationNoShow", "reopenReservation"),
     *("createGroup", "getGroup", "confirmGroup", "cancelGroup"),
     *("createReconciliation", "listReconciliations", "getReconciliation"),
     *("listFindings", "getFinding", "assignFinding", "acknowledgeFinding", "acceptFinding", "reopenFinding"),
@@ -47,7 +47,7 @@ ABOUT = {
     "confirmReservation": "hold",
     "cancelReservation": "anyone",
     "completeReservation": "walkIn",
-    "reopenReservation": "walkIn",
+    "reopenReservation": "again",
     "markReservationNoShow": "again",
 }
 """Which of the reservations an operation is tried on; others take the first."""
