@@ -11,12 +11,12 @@ class Entry:
 
     Args:
         name: The page's; the words `navigation.<name>` are its title, and its address is `/console/<name>`.
-        scope: What the key needs for it.
+        scope: What the key needs for it; None: any key that can sign in.
         key: The letter that goes there after `g`.
     """
 
     name: str
-    scope: Scope
+    scope: Scope | None
     key: str
 
     @property
@@ -26,7 +26,7 @@ class Entry:
 
     def is_for(self, caller: Caller) -> bool:
         """Whether a caller may see it."""
-        return caller.may(self.scope)
+        return self.scope is None or caller.may(self.scope)
 
 
 ENTRIES = (
@@ -34,6 +34,7 @@ ENTRIES = (
     Entry("calendar", "reservations:read", "c"),
     Entry("review", "findings:review", "r"),
     Entry("runs", "findings:review", "u"),
+    Entry("catalogue", None, "a"),
     Entry("operator", "admin", "o"),
     Entry("keys", "admin", "k"),
     Entry("webhooks", "admin", "w"),

@@ -5,6 +5,7 @@ from litestar import Router
 from app.console import (
     asset_routes,
     calendar_routes,
+    catalogue_routes,
     key_routes,
     operator_routes,
     review_routes,
@@ -26,6 +27,7 @@ router = Router(
                 today_routes.router,
                 review_routes.router,
                 run_routes.router,
+                catalogue_routes.router,
                 operator_routes.router,
                 key_routes.router,
                 webhook_routes.router,

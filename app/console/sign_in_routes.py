@@ -75,8 +75,7 @@ async def preferences(request: Request) -> Response[Any]:
 async def home(request: Request) -> Response[Any]:
     """The first page that the key may see."""
     caller = caller_of(request)
-    first = next((entry for entry in ENTRIES if entry.is_for(caller)), None)
-    return page(request, "home") if first is None else see(first.address)
+    return see(next(entry.address for entry in ENTRIES if entry.is_for(caller)))
 
 
 async def _open(request: Request, text: str) -> str:

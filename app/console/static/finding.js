@@ -5,7 +5,7 @@ import { Refused, post } from './api.js';
 import { notice, refusal } from './dialog.js';
 import { follow } from './live.js';
 import { refresh } from './refresh.js';
-import { startOf } from './time.js';
+import { instantOf } from './time.js';
 import { speak, speakOf } from './words.js';
 
 const FIELDS = ['note', 'until', 'assignee'];
@@ -44,7 +44,7 @@ async function decide(form, verb) {
   const body = filled(form, 'note', 'actor', 'assignee');
   if (verb === 'assign') Object.assign(body, filled(document.getElementById('decision'), 'actor'));
   const until = form.elements.until?.value;
-  if (verb === 'accept' && until) body.until = startOf(until, finding().dataset.zone).toISOString();
+  if (verb === 'accept' && until) body.until = instantOf(`${until}T00:00`, finding().dataset.zone).toISOString();
   await post(`${path()}/${verb}`, body, { ifMatch: version() });
   if (form.elements.note) form.elements.note.value = '';
   return speakOf('finding_done', verb);

@@ -61,17 +61,16 @@ export function number(value) {
   return new Intl.NumberFormat(navigator.language).format(value);
 }
 
-/** The instant at which a date, `2030-01-07`, begins in a zone. */
-export function startOf(date, zone) {
-  const wall = Date.parse(`${date}T00:00:00Z`);
+/** The instant of a wall time, `2030-01-07T09:00`, in a zone; of one that there is twice, the first. */
+export function instantOf(wall, zone) {
+  const asUtc = Date.parse(`${wall}:00Z`);
   const parts = { year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric', hourCycle: 'h23' };
   const clock = new Intl.DateTimeFormat('en-US', { ...parts, timeZone: zone });
   const offset = (instant) => {
     const shown = Object.fromEntries(clock.formatToParts(instant).map((part) => [part.type, Number(part.value)]));
     return Date.UTC(shown.year, shown.month - 1, shown.day, shown.hour, shown.minute, shown.second) - instant;
   };
-  const guess = wall - offset(wall);
-  return new Date(wall - offset(guess));
+  return new Date(asUtc - offset(asUtc - offset(asUtc)));
 }
 
 /** Write all times (also texts of pictures, with `data-instant`) and numbers within an element anew, and show what needs a script. */

@@ -1,0 +1,165 @@
+"""The catalogue: lists of resources, services and customers, and a page for each of them. The API edits it."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from litestar import Response, Router
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+
+from app.access.routes import caller_of, in_session
+from app.caller import Caller
+from app.catalogue.schemas import CustomerAnswer, ResourceAnswer, ServiceAnswer
+from app.catalogue.service import Catalogue
+from app.console.catalogue_fields import FIELDS, Kind
+from app.console.hours import overrides_of, week_of
+from app.console.pages import page, see
+from app.console.wall_times import known_zone, stamp, wall
+from app.domain.instants import to_millis
+from app.domain.zones import ONE_DAY, local, parse_day, zone
+from app.errors import not_found
+from app.http.models import Answer
+from app.http.paging import MAX_LIMIT, CursorParameter, cursor_id, id_mark, split_page
+from app.http.request import Request
+from app.http.routing import get
+from app.storage.catalogue import with_any
+from app.storage.documents import CatalogueObject, Customer, Resource, Service, TimeOff
+
+PAGE = 50
+"""Objects of a page of a list."""
+
+_DOCUMENTS: dict[Kind, type[CatalogueObject]] = {"resources": Resource, "services": Service, "customers": Customer}
+_ANSWERS: dict[Kind, type[Answer]] = {
+    "resources": ResourceAnswer,
+    "services": ServiceAnswer,
+    "customers": CustomerAnswer,
+}
+
+FindParameter = Annotated[str, QueryParameter(description="Of customers: an address, or an id of another system.")]
+
+
+@get("/console/catalogue", guards=[in_session()])
+async def first() -> Response[Any]:
+    """The list of resources."""
+    return see("/console/catalogue/resources")
+
+
+@get("/console/catalogue/{kind:str}", guards=[in_session()])
+async def objects(
+    request: Request,
+    kind: FromPath[str],
+    catalogue: NamedDependency[Catalogue],
+    find: FindParameter = "",
+    cursor: CursorParameter = None,
+) -> Response[Any]:
+    """A list, by id."""
+    caller = caller_of(request)
+    listed = _kind(kind, caller)
+    wanted = find.strip() if listed == "customers" else ""
+    query = with_any("email" if "@" in wanted else "externalId", [wanted] if wanted else None)
+    found = await catalogue.page(_DOCUMENTS[listed], PAGE + 1, cursor_id(cursor), query)
+    shown, following = split_page(found, PAGE, id_mark)
+    return page(
+        request,
+        "catalogue",
+        kind=listed,
+        kinds=_kinds(caller),
+        items=[_fields(listed, each) for each in shown],
+        following=following,
+        find=wanted,
+        may_edit=_may_edit(listed, caller),
+    )
+
+
+@get("/console/catalogue/{kind:str}/{identity:str}", guards=[in_session()])
+async def one(
+    request: Request, kind: FromPath[str], identity: FromPath[str], catalogue: NamedDependency[Catalogue]
+) -> Response[Any]:
+    """An object with its fields and its history; of a resource its hours and its times off as well."""
+    caller = caller_of(request)
+    listed = _kind(kind, caller)
+    found = await catalogue.read(_DOCUMENTS[listed], identity)
+    fields = _fields(listed, found)
+    context = await _hours(catalogue, found, caller) if isinstance(found, Resource) else {}
+    return page(
+        request,
+        "catalogue-object",
+        section="catalogue",
+        kind=listed,
+        fields=fields,
+        inputs=FIELDS[listed],
+        may_edit=_may_edit(listed, caller) and "erasedAt" not in fields,
+        wall=wall,
+        stamp=stamp,
+        **context,
+    )
+
+
+async def _hours(catalogue: Catalogue, resource: Resource, caller: Caller) -> dict[str, Any]:
+    """What the page of a resource shows beside its fields."""
+    schedule, _ = await catalogue.read_schedule(resource.id)
+    services = await catalogue.page(Service, MAX_LIMIT, None)
+    timezone = known_zone(resource.timezone)
+    today = local(to_millis(catalogue.store.clock.now()), zone(timezone)).date().isoformat()
+    named = {each.id: each.name for each in services}
+    return {
+        "timezone": timezone,
+        "week": week_of(schedule),
+        "overrides": overrides_of(schedule, today),
+        "times_off": _times_off(resource.time_off or (), today, caller),
+        "services": {**named, **{each: each for each in resource.services if each not in named}},
+    }
+
+
+def _times_off(times: Sequence[TimeOff], today: str, caller: Caller) -> list[dict[str, str]]:
+    """The times off that are not over, the next first; their reasons for those who may edit them.
+
+    `last` is the last of whole days.
+    """
+    listed = [
+        {"id": each.id, "from": each.from_, "to": each.to, "last": _day_before(each.to), "reason": each.reason or ""}
+        for each in times
+        if each.to >= today
+    ]
+    if not caller.may("catalogue:write"):
+        listed = [{**each, "reason": ""} for each in listed]
+    return sorted(listed, key=lambda each: each["from"])
+
+
+def _day_before(text: str) -> str:
+    """The date before a date; what is none as it is."""
+    try:
+        return (parse_day(text) - ONE_DAY).isoformat()
+    except ValueError:
+        return text
+
+
+def _fields(kind: Kind, found: CatalogueObject) -> dict[str, Any]:
+    """The fields of an object as the API answers them."""
+    return _ANSWERS[kind].model_validate(found).model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _kinds(caller: Caller) -> list[Kind]:
+    """The lists that a caller may see."""
+    return [kind for kind in FIELDS if kind != "customers" or caller.may("reservations:read")]
+
+
+def _kind(text: str, caller: Caller) -> Kind:
+    """The list in an address.
+
+    Raises:
+        Problem: `not-found`; `forbidden` for customers without their scope.
+    """
+    kind: Kind | None = next((each for each in FIELDS if each == text), None)
+    if kind is None:
+        raise not_found("list", text)
+    if kind == "customers":
+        caller.require("reservations:read")
+    return kind
+
+
+def _may_edit(kind: Kind, caller: Caller) -> bool:
+    return caller.may("reservations:write" if kind == "customers" else "catalogue:write")
+
+
+router = Router("/", route_handlers=[first, objects, one])
