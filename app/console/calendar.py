@@ -20,9 +20,11 @@ from app.domain.rules import ResourceRules
 from app.domain.schedule import windows
 from app.domain.zones import ONE_DAY, local, start_of_day, zone
 from app.reservations.queries import Filters, list_reservations
+from app.storage.bson_types import Row
 from app.storage.client import Store
 from app.storage.documents import Reservation
 from app.storage.stored_reservations import lenient_reservation
+from app.work import WorkPool
 
 BOOKINGS_MAX = 5_000
 """Reservations that one view shows."""
@@ -121,9 +123,13 @@ class Drawing:
 
 
 async def read_drawing(
-    store: Store, caller: Caller, view: View, dates: Dates, resources: Sequence[ResourceRules]
+    store: Store, work: WorkPool, caller: Caller, view: View, dates: Dates, resources: Sequence[ResourceRules]
 ) -> Drawing:
-    """What a view shows of some resources: each of them on one day, else all of them together on each day."""
+    """What a view shows of some resources: each of them on one day, else all of them together on each day.
+
+    Raises:
+        Problem: `overloaded` where too much work waits for a thread.
+    """
     if view == "day":
         columns = [_column([each], day, each.timezone) for each in resources for day in dates.within(_zone_of([each]))]
     else:
@@ -133,12 +139,16 @@ async def read_drawing(
     first, end = min(each.span[0] for each in columns), max(each.span[1] for each in columns)
     rows, is_cut = await _rows(store, caller, [each.id for each in resources], (first, end))
     names = await names_in(store, rows)
-    now = store.clock.millis()
+    await work.run(_fill, columns, rows, names, store.clock.millis())
+    return Drawing(columns, names, is_cut)
+
+
+def _fill(columns: Sequence[Column], rows: Sequence[Row], names: Names, now: Millis) -> None:
+    """Put stored reservations into the columns that they are in."""
     for row in rows:
         if (booking := _booking(lenient_reservation({**row, **_UNREAD}), names, now)) is not None:
             for column in _columns_of(booking, columns):
                 column.bookings.append(booking)
-    return Drawing(columns, names, is_cut)
 
 
 def zone_of(resources: Sequence[ResourceRules]) -> str:
@@ -151,16 +161,14 @@ def _zone_of(resources: Sequence[ResourceRules]) -> ZoneInfo:
     return zone(zone_of(resources))
 
 
-async def _rows(
-    store: Store, caller: Caller, resources: Sequence[ResourceId], span: Span
-) -> tuple[list[Mapping[str, object]], bool]:
+async def _rows(store: Store, caller: Caller, resources: Sequence[ResourceId], span: Span) -> tuple[list[Row], bool]:
     """The stored reservations of resources in a span, by start, and whether there are more."""
     filters = [
         Filters(resources=[each], statuses=_SHOWN, from_=from_millis(span[0]), to=from_millis(span[1]))
         for each in resources
     ]
     pages = await asyncio.gather(*(list_reservations(store, each, caller, BOOKINGS_MAX, None) for each in filters))
-    rows: list[Mapping[str, object]] = [row for found, _ in pages for row in found]
+    rows: list[Row] = [row for found, _ in pages for row in found]
     rows.sort(key=lambda row: _millis(row.get("startTime")) or EARLIEST)
     return rows[:BOOKINGS_MAX], len(rows) > BOOKINGS_MAX or any(following is not None for _, following in pages)
 

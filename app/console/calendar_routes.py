@@ -14,7 +14,7 @@ from app.access.routes import caller_of, in_session
 from app.availability.service import Availability
 from app.console.calendar import Column, Drawing, read_drawing, zone_of
 from app.console.calendar_dates import VIEWS, Dates, View, within_calendar
-from app.console.pages import page
+from app.console.pages import long_part, page
 from app.domain.ids import ResourceId
 from app.domain.zones import day_of, parse_day, zone
 from app.errors import invalid_parameter, not_found
@@ -97,16 +97,28 @@ async def calendar(
     today = day_of(store.clock.millis(), zone(zone_of(resources)))
     day = within_calendar(today if on is None else _day(on))
     dates = Dates.of(view, day)
-    drawing = await read_drawing(store, caller_of(request), view, dates, resources)
+    drawing = await read_drawing(store, request.work_pool, caller_of(request), view, dates, resources)
 
     def link(**changed: object) -> str:
         """The address of another calendar."""
         chosen = {"view": view, "date": day.isoformat(), "of": subject.of} | changed
         return f"/console/calendar?{urlencode(chosen)}"
 
+    part = await long_part(
+        request,
+        "calendar-month" if view == "month" else "calendar-days",
+        view=view,
+        day=day,
+        today=today,
+        subject=subject,
+        drawing=drawing,
+        weeks=_weeks(drawing, dates) if view == "month" else [],
+        link=link,
+    )
     return page(
         request,
         "calendar",
+        part=part,
         view=view,
         views=VIEWS,
         day=day,
@@ -114,7 +126,6 @@ async def calendar(
         dates=dates,
         subject=subject,
         drawing=drawing,
-        weeks=_weeks(drawing, dates) if view == "month" else [],
         number=number,
         is_last=begin + most >= len(subject.resources),
         link=link,

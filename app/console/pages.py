@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any
 from urllib.parse import quote
 
@@ -21,7 +22,7 @@ from app.console.navigation import ENTRIES
 from app.console.words import LANGUAGES, Speaker, chosen_language
 from app.errors import Problem
 from app.http.problems import EXCEPTION_HANDLERS
-from app.http.request import AnyRequest
+from app.http.request import AnyRequest, Request
 
 SIGN_IN = "/console/sign-in"
 LANGUAGE_COOKIE = "reserva-language"
@@ -36,8 +37,14 @@ _HEADERS = {"Content-Security-Policy": _POLICY, "Cross-Origin-Opener-Policy": "s
 
 
 def template_config() -> "TemplateConfig[JinjaTemplateEngine]":
-    """The engine of the templates; what they show is escaped."""
-    environment = Environment(
+    """The engine of the templates."""
+    return TemplateConfig(instance=JinjaTemplateEngine(engine_instance=_environment()))
+
+
+@cache
+def _environment() -> Environment:
+    """The templates of this process; what they show is escaped."""
+    return Environment(
         loader=PackageLoader("app.console"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -45,7 +52,6 @@ def template_config() -> "TemplateConfig[JinjaTemplateEngine]":
         lstrip_blocks=True,
         auto_reload=False,
     )
-    return TemplateConfig(instance=JinjaTemplateEngine(engine_instance=environment))
 
 
 def page(
@@ -85,6 +91,16 @@ def page(
     return Template(
         f"{name}.html", context=shared | context, status_code=status, headers={**_HEADERS, **(headers or {})}
     )
+
+
+async def long_part(request: Request, name: str, **context: Any) -> str:
+    """A long part of a page, `<name>.html`, rendered in a thread; a page shows it as it is.
+
+    Raises:
+        Problem: `overloaded` where too much work waits for a thread.
+    """
+    template = _environment().get_template(f"{name}.html")
+    return await request.work_pool.run(template.render, speak=speaker_of(request), **context)
 
 
 def speaker_of(request: AnyRequest) -> Speaker:

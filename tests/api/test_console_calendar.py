@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import httpx
 import pytest
+from bson import ObjectId
 
 from tests.support.api_client import ApiClient
 from tests.support.times import NINE
@@ -93,3 +94,33 @@ async def test_odd_questions(
 
     assert answer.status_code == status
     assert "<h1>" in answer.text
+
+
+@pytest.mark.parametrize("text", ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "'-alert(1)-'<b>"])
+@pytest.mark.parametrize("view", ["day", "week", "month"])
+async def test_texts_are_shown_as_text(api: ApiClient, browser: httpx.AsyncClient, view: str, text: str) -> None:
+    """Markup in names and notes is shown as it was written."""
+    await api.add("customers", id="mia", name=text)
+    await api.service(name=text)
+    await api.resource(name=text, services=["cut"])
+    await api.booked(length=None, service="cut", customer="mia", notes=text)
+
+    shown = (await browser.get(CALENDAR, params={"view": view, "date": str(NINE.date())})).text
+
+    assert text not in shown
+    assert shown.count("&lt;") >= 3 * text.count("<")
+
+
+async def test_a_full_week(api: ApiClient, browser: httpx.AsyncClient) -> None:
+    """A view has fewer bytes than the pages of the API with the same bookings."""
+    await api.add("customers", id="mia", name="Mia")
+    await api.resource(capacity=200)
+    made = await api.stored(await api.booked(customer="mia"))
+    copies = [{**made, "_id": ObjectId(), "notes": f"number {number}"} for number in range(199)]
+    await api.store.database["reservations"].insert_many(copies)
+
+    answer = await api.get("/v1/reservations", resource="room", limit=200)
+    shown = await browser.get(CALENDAR, params={"view": "week", "of": "resource:room", "date": str(NINE.date())})
+
+    assert len(answer.json()["items"]) == shown.text.count('class="booking ') == 200
+    assert len(shown.content) < len(answer.content)

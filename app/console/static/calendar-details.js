@@ -15,6 +15,11 @@ function verbs({ status, expiresAt, startTime }) {
   return Date.parse(startTime) <= Date.now() ? ['cancel', 'no-show', 'complete'] : ['cancel'];
 }
 
+/** The name of a resource or a service, as the page lists it. */
+function nameOf(kind, id) {
+  return id && (document.querySelector(`#choose option[value="${kind}:${CSS.escape(id)}"]`)?.textContent ?? id);
+}
+
 function facts(reservation, booking) {
   const { startTime, endTime, expiresAt, service, guests, reference, createdAt, status } = reservation;
   const zone = booking.column.zone;
@@ -23,8 +28,8 @@ function facts(reservation, booking) {
     ['when', `${written(start, 'day', zone)}, ${writtenRange(start, Date.parse(endTime), zone)} (${zone})`],
     ['status', status === 'pending' ? speak(expiresAt ? 'today.hold' : 'today.request') : speakOf('calendar', status)],
     ['expires', expiresAt && speak('today.seconds_left', { time: left((Date.parse(expiresAt) - Date.now()) / 1_000) })],
-    ['resource', reservation.resource],
-    ['service', service],
+    ['resource', nameOf('resource', reservation.resource)],
+    ['service', nameOf('service', service)],
     ['guests', guests],
     ['reference', reference],
     ['made', `${written(Date.parse(createdAt), 'instant', zone)} · ${reservation.history[0]?.by ?? ''}`],

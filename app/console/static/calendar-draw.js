@@ -87,9 +87,35 @@ export class Drawing {
     column.body = element('div', { class: 'body' }, column.grid, ...column.spans.map((span) => this.span(column, span)));
     column.body.append(...this.loads(column), column.list, column.now);
     place(column.body, { height: `${pixels(column.end - column.start)}px` });
-    column.lanes = lanesOf(column.bookings, column.capacity);
+    this.layOut(column);
     node.classList.remove('panel');
     node.append(column.body);
+  }
+
+  /** Give each booking of a column its lane; what is behind the last one is a number that leads to the day. */
+  layOut(column) {
+    const blocks = column.bookings.map((booking) => ({ booking, start: booking.blockStart, end: booking.blockEnd }));
+    const places = lanesOf(blocks, column.capacity);
+    column.lanes = new Map(blocks.map((block) => [block.booking, places.get(block)]));
+    for (const cluster of new Set([...places.values()].map((each) => each.cluster))) {
+      if (!cluster.hidden) continue;
+      const address = new URL(document.getElementById('view-day').href);
+      address.searchParams.set('date', column.date);
+      const text = speak('calendar.further', { number: cluster.hidden });
+      const more = element('a', { class: 'hidden-bookings', href: address, title: text, 'aria-label': text }, `+${cluster.hidden}`);
+      place(more, {
+        top: `${top(column, cluster.start)}px`,
+        height: `${Math.max(LEAST_PIXELS, top(column, cluster.end) - top(column, cluster.start))}px`,
+        left: `${(cluster.ownLanes / cluster.lanes) * 100}%`,
+        width: `${100 / cluster.lanes}%`,
+      });
+      column.list.append(more);
+    }
+  }
+
+  isHidden(booking) {
+    const { lane, cluster } = booking.column.lanes.get(booking);
+    return lane >= cluster.ownLanes;
   }
 
   span(column, { node, start, end }) {
@@ -129,7 +155,7 @@ export class Drawing {
       const { offsetLeft, offsetWidth } = column.node;
       const isNear = offsetWidth && offsetLeft < scrollLeft + clientWidth + MARGIN_PIXELS && offsetLeft + offsetWidth > scrollLeft - MARGIN_PIXELS;
       for (const booking of column.bookings) {
-        const isSeen = isNear && top(column, booking.start) < to && top(column, booking.end) + LEAST_PIXELS > from;
+        const isSeen = isNear && !this.isHidden(booking) && top(column, booking.start) < to && top(column, booking.end) + LEAST_PIXELS > from;
         const key = booking.node;
         if (isSeen && !this.shown.has(key)) this.show(booking);
         else if (!isSeen && this.shown.has(key) && document.activeElement !== key && !key.matches('.moving')) this.hide(booking);
@@ -164,13 +190,14 @@ export class Drawing {
 
   /** Put a booking where its times are. */
   position(booking, { start, end, blockStart, blockEnd } = booking, column = booking.column, isMoving = false) {
-    const { lane, lanes } = isMoving ? { lane: 0, lanes: 1 } : booking.column.lanes.get(booking);
+    const { lane, cluster } = isMoving ? { lane: 0, cluster: { lanes: 1 } } : booking.column.lanes.get(booking);
+    const { lanes } = cluster;
     const [from, to] = [top(column, start), top(column, end)];
     const height = Math.max(to - from, LEAST_PIXELS);
     place(booking.node, {
       top: `${from}px`,
       height: `${height}px`,
-      left: `${(lane / lanes) * 100}%`,
+      left: `${(Math.min(lane, lanes - 1) / lanes) * 100}%`,
       width: `${100 / lanes}%`,
       '--before': `${from - top(column, blockStart)}px`,
       '--after': `${top(column, blockEnd) - to}px`,

@@ -5,7 +5,7 @@ export const HOUR_PIXELS = 48;
 export const MINUTE = 60_000;
 export const SNAP_MINUTES = 15;
 export const LEAST_PIXELS = 18;
-const LANES_SHOWN = 4;
+export const LANES_MAX = 6;
 
 /** The hours of a day as the page writes them: `0=0 60=1 120=3`. */
 export function hoursOf(text) {
@@ -48,32 +48,36 @@ export function instantOfWall(column, hour, minute) {
 }
 
 /**
- * Lanes for what overlaps, from the left: a map from each item to `{ lane, lanes }`. Items have `start` and `end`.
- * A column whose capacity is more than one keeps lanes free for it, four at most, so that its depth can be seen.
+ * Lanes for what overlaps, from the left: a map from each item to `{ lane, cluster }`, where a cluster is what shares
+ * lanes: `{ start, end, lanes, ownLanes, hidden }`. Items have `start` and `end`. Where the capacity allows more, one
+ * lane is left free, so that its depth can be seen and booked. Of more than `most` lanes the last one stands for all
+ * that is `hidden`, behind the `ownLanes`.
  */
-export function lanesOf(items, capacity) {
+export function lanesOf(items, capacity, most = LANES_MAX) {
   const sorted = [...items].sort((one, other) => one.start - other.start || other.end - one.end);
   const found = new Map();
-  const depth = Math.min(capacity, LANES_SHOWN);
-  let cluster = [];
+  let cluster = null;
   let ends = [];
-  let until = -Infinity;
   const close = () => {
-    for (const item of cluster) found.get(item).lanes = Math.max(ends.length, depth);
+    if (!cluster) return;
+    const used = ends.length;
+    cluster.lanes = Math.min(most, Math.max(used, Math.min(capacity, used + 1)));
+    cluster.ownLanes = used > most ? most - 1 : used;
   };
   for (const item of sorted) {
-    if (item.start >= until) {
+    if (!cluster || item.start >= cluster.end) {
       close();
-      [cluster, ends] = [[], []];
+      cluster = { start: item.start, end: item.end, lanes: 1, ownLanes: 1, hidden: 0 };
+      ends = [];
     }
     let lane = ends.findIndex((end) => end <= item.start);
     if (lane < 0) lane = ends.length;
     ends[lane] = item.end;
-    until = Math.max(until, item.end);
-    cluster.push(item);
-    found.set(item, { lane, lanes: 1 });
+    cluster.end = Math.max(cluster.end, item.end);
+    found.set(item, { lane, cluster });
   }
   close();
+  for (const { lane, cluster: each } of found.values()) each.hidden += lane >= each.ownLanes ? 1 : 0;
   return found;
 }
 
