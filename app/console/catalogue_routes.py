@@ -1,6 +1,5 @@
 """The catalogue: lists of resources, services and customers, and a page for each of them. The API edits it."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 from litestar import Response, Router
@@ -9,21 +8,23 @@ from litestar.params import FromPath, QueryParameter
 
 from app.access.routes import caller_of, in_session
 from app.caller import Caller
+from app.catalogue.queries import read_row
 from app.catalogue.schemas import CustomerAnswer, ResourceAnswer, ServiceAnswer
 from app.catalogue.service import Catalogue
 from app.console.catalogue_fields import FIELDS, Kind
-from app.console.hours import overrides_of, week_of
+from app.console.hours import absences_of, overrides_of, week_of
 from app.console.pages import page, see
 from app.console.wall_times import known_zone, stamp, wall
 from app.domain.instants import to_millis
-from app.domain.zones import ONE_DAY, local, parse_day, zone
+from app.domain.zones import local, zone
 from app.errors import not_found
 from app.http.models import Answer
 from app.http.paging import MAX_LIMIT, CursorParameter, cursor_id, id_mark, split_page
 from app.http.request import Request
 from app.http.routing import get
 from app.storage.catalogue import with_any
-from app.storage.documents import CatalogueObject, Customer, Resource, Service, TimeOff
+from app.storage.documents import CatalogueObject, Customer, Resource, Service
+from app.storage.stored_catalogue import HOURS_FIELDS
 
 PAGE = 50
 """Objects of a page of a list."""
@@ -78,7 +79,7 @@ async def one(
     """An object with its fields and its history; of a resource its hours and its times off as well."""
     caller = caller_of(request)
     listed = _kind(kind, caller)
-    found = await catalogue.read(_DOCUMENTS[listed], identity)
+    found = await catalogue.read(_DOCUMENTS[listed], identity, without=HOURS_FIELDS)
     fields = _fields(listed, found)
     context = await _hours(catalogue, found, caller) if isinstance(found, Resource) else {}
     return page(
@@ -97,7 +98,8 @@ async def one(
 
 async def _hours(catalogue: Catalogue, resource: Resource, caller: Caller) -> dict[str, Any]:
     """What the page of a resource shows beside its fields."""
-    schedule, _ = await catalogue.read_schedule(resource.id)
+    row = await read_row(catalogue.store, Resource, resource.id, fields=HOURS_FIELDS)
+    schedule = row.get("schedule")
     services = await catalogue.page(Service, MAX_LIMIT, None)
     timezone = known_zone(resource.timezone)
     today = local(to_millis(catalogue.store.clock.now()), zone(timezone)).date().isoformat()
@@ -106,32 +108,10 @@ async def _hours(catalogue: Catalogue, resource: Resource, caller: Caller) -> di
         "timezone": timezone,
         "week": week_of(schedule),
         "overrides": overrides_of(schedule, today),
-        "times_off": _times_off(resource.time_off or (), today, caller),
+        "absences": absences_of(row.get("timeOff"), today),
+        "sees_reasons": caller.may("catalogue:write"),
         "services": {**named, **{each: each for each in resource.services if each not in named}},
     }
-
-
-def _times_off(times: Sequence[TimeOff], today: str, caller: Caller) -> list[dict[str, str]]:
-    """The times off that are not over, the next first; their reasons for those who may edit them.
-
-    `last` is the last of whole days.
-    """
-    listed = [
-        {"id": each.id, "from": each.from_, "to": each.to, "last": _day_before(each.to), "reason": each.reason or ""}
-        for each in times
-        if each.to >= today
-    ]
-    if not caller.may("catalogue:write"):
-        listed = [{**each, "reason": ""} for each in listed]
-    return sorted(listed, key=lambda each: each["from"])
-
-
-def _day_before(text: str) -> str:
-    """The date before a date; what is none as it is."""
-    try:
-        return (parse_day(text) - ONE_DAY).isoformat()
-    except ValueError:
-        return text
 
 
 def _fields(kind: Kind, found: CatalogueObject) -> dict[str, Any]:

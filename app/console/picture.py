@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
 
-from app.domain.instants import DAY, HOUR, MINUTE, Duration, Millis
+from app.domain.instants import DAY, FIRST, HOUR, LAST, MINUTE, Duration, Millis
 from app.domain.zones import day_of, start_of_day, zone
 
 LOAD_HEIGHT = 96
@@ -100,14 +100,20 @@ class Picture:
         left, right = max(start, self.start), min(end, self.end)
         return Place(self._along(left), self._percent(right - left))
 
-    def ticks(self) -> Iterator[Tick]:
-        """The marks of the axis, at round wall times."""
+    def ticks(self) -> Sequence[Tick]:
+        """The marks of the axis, at round wall times; none at the ends of Python's calendar, where no zone goes."""
+        try:
+            return [*self._ticks()]
+        except (ValueError, OverflowError):
+            return []
+
+    def _ticks(self) -> Iterator[Tick]:
         length = self.end - self.start
         step = next((each for each in _STEPS if length / each <= TICKS_MAX), length)
         tz = zone(self.timezone)
         at = start_of_day(day_of(self.start, tz), tz)
         at = Millis(at + -(-(self.start - at) // step) * step)
-        while at < self.end - (self.end - self.start) // 16:  # what is written there would be cut
+        while at < self.end - length // 16:  # what is written there would be cut
             is_day = step >= DAY or start_of_day(day_of(at, tz), tz) == at
             yield Tick(self._along(at), at, is_day)
             at = Millis(at + step)
@@ -125,7 +131,7 @@ def picture(window: tuple[Millis, Millis], capacity: int, taken: Sequence[Taken]
     around = max((end - start) * 3 // 2, 10 * MINUTE)
     first = min([start, *(each.start for each in taken)]) - MINUTE
     last = max([end, *(each.end for each in taken)]) + MINUTE
-    shown = Millis(max(first, start - around)), Millis(min(last, end + around))
+    shown = Millis(max(first, start - around, FIRST)), Millis(min(last, end + around, LAST))
     met = sorted((each for each in taken if each.start < shown[1] and shown[0] < each.end), key=lambda each: each[1:3])
     return Picture(*shown, window, capacity, met, stretches(met, *shown), timezone)
 

@@ -1,0 +1,129 @@
+"""The pages of the catalogue as the server renders them, which are read without scripts."""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from app.catalogue.schemas import CustomerPatch, ResourcePatch, ServicePatch
+from app.console.catalogue_fields import FIELDS
+from tests.support.api_client import ApiClient
+from tests.support.http_client import create_key
+
+CATALOGUE = "/console/catalogue"
+MARKUP = '"><script>alert(1)</script>'
+
+
+@pytest.fixture
+async def browser(api: ApiClient) -> AsyncIterator[httpx.AsyncClient]:
+    """A client that is signed in with a key that may do everything."""
+    async with httpx.AsyncClient(transport=api.client._transport, base_url="http://test") as client:
+        await client.post("/console/sign-in", data={"key": api.token})
+        yield client
+
+
+@pytest.mark.parametrize(
+    ("kind", "patch"), [("resources", ResourcePatch), ("services", ServicePatch), ("customers", CustomerPatch)]
+)
+def test_every_field_can_be_edited(kind: Any, patch: Any) -> None:
+    """The pages have all fields of the API's patches but metadata, which they show alone."""
+    fields = {field.alias for field in patch.model_fields.values()} - {"metadata"}
+
+    assert {each.name for each in FIELDS[kind]} == fields
+
+
+async def test_hours(api: ApiClient, browser: httpx.AsyncClient) -> None:
+    """The week, the dates to come with hours of their own and the times off are there without scripts."""
+    await api.resource(timezone="Europe/Berlin")
+    hours = {
+        "weekly": [
+            {"days": ["mon", "fri"], "from": "13:00", "to": "17:00"},
+            {"days": ["mon"], "from": "09:00", "to": "12:00"},
+        ],
+        "overrides": [{"date": "2199-12-24", "windows": []}, {"date": "1999-12-24", "windows": []}],
+    }
+    await api.request("PUT", "/v1/resources/room/schedule", json=hours, headers={"If-Match": "*"})
+    for off in ({"from": "2199-07-07", "to": "2199-07-10"}, {"from": "1999-07-07", "to": "1999-07-10"}):
+        await api.request("POST", "/v1/resources/room/time-off", json={**off, "reason": MARKUP})
+
+    shown = (await browser.get(f"{CATALOGUE}/resources/room")).text.replace("\N{EN DASH}", "-")
+
+    assert re.findall(r"<dt>(Monday|Sunday)</dt><dd>(.*?)</dd>", shown) == [
+        ("Monday", "09:00-12:00, 13:00-17:00"),
+        ("Sunday", '<span class="faint">closed</span>'),
+    ]
+    assert re.findall(r"<dt>(\d{4}-12-24)</dt>", shown) == ["2199-12-24"]
+    assert re.findall(r">(\d{4}-07-\d\d)</time>", shown) == ["2199-07-07", "2199-07-09"]
+    assert MARKUP not in shown
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        {"weekly": 3},
+        {"weekly": [3, {"days": "mon"}, {"days": ["mon", 4, "no"], "from": 9, "to": MARKUP}]},
+        {"overrides": "x"},
+        {"overrides": [None, {"date": 5}, {"date": "2199-01-01", "windows": 3}, {"date": "2199-01-02"}]},
+        {},
+    ],
+    ids=str,
+)
+async def test_hours_of_other_programs(api: ApiClient, browser: httpx.AsyncClient, schedule: dict[str, Any]) -> None:
+    """Whatever they have stored as hours, the page shows what can be read."""
+    await api.resource()
+    stored = {"schedule": schedule, "timeOff": schedule.get("weekly", [{"from": 3}, {"from": MARKUP, "to": "9"}])}
+    await api.store.database["resources"].update_one({"_id": "room"}, {"$set": stored})
+
+    shown = await browser.get(f"{CATALOGUE}/resources/room")
+
+    assert shown.status_code == 200
+    assert MARKUP not in shown.text
+
+
+async def test_lists(api: ApiClient, browser: httpx.AsyncClient) -> None:
+    """Fifty objects by id, and the way to the next ones; customers are found by their address or external id."""
+    for number in range(51):
+        mail = {"email": f"c{number}@example.com", "externalId": f"X{number}"}
+        await api.add("customers", id=f"c{number:02}", name=f"C{number}", **mail)
+    first = (await browser.get(f"{CATALOGUE}/customers")).text
+    (following,) = re.findall(r'rel="next" href="([^"]+)"', first)
+
+    async def found(**query: str) -> list[str]:
+        shown = (await browser.get(f"{CATALOGUE}/customers", params=query)).text
+        return re.findall(r'href="/console/catalogue/customers/(c\d\d)"', shown)
+
+    assert re.findall(r"customers/(c\d\d)", (await browser.get(following)).text) == ["c50"]
+    assert await found(find="c7@example.com") == ["c07"]
+    assert await found(find=" X9 ") == ["c09"]
+    assert await found(find="nobody") == []
+
+
+async def test_an_erased_customer(api: ApiClient, browser: httpx.AsyncClient) -> None:
+    """It can be looked at, and not edited."""
+    await api.add("customers", id="mia", name="Mia")
+    await api.request("POST", "/v1/customers/mia/erase")
+
+    shown = (await browser.get(f"{CATALOGUE}/customers/mia")).text
+
+    assert "Mia" not in shown
+    assert 'id="save"' not in shown
+
+
+async def test_keys_with_less(api: ApiClient, browser: httpx.AsyncClient) -> None:
+    """Any key reads resources and services; customers need `reservations:read`, and editing `catalogue:write`."""
+    await api.resource()
+    await api.add("customers", id="mia", name="Mia")
+    key = (await create_key(api.store, "test", ["findings:review"])).token
+    await browser.post("/console/sign-in", data={"key": key})
+
+    resource = await browser.get(f"{CATALOGUE}/resources/room")
+    statuses = [
+        (await browser.get(f"{CATALOGUE}{path}", follow_redirects=True)).status_code
+        for path in ("", "/services", "/customers", "/customers/mia", "/keys", "/resources/nothing")
+    ]
+
+    assert "Editing needs a key with catalogue:write." in resource.text
+    assert 'id="save"' not in resource.text
+    assert statuses == [200, 200, 403, 403, 404, 404]
