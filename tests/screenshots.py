@@ -5,16 +5,18 @@ A trial with the demo catalogue is filled with a day of bookings; each page is a
 
 import sys
 import tempfile
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
 from tests.support.browser import Browser, browsing, missing_browser
-from tests.support.running_console import RunningConsole, running_console
+from tests.support.console_findings import Overlaps
+from tests.support.demo_bookings import book_demo
+from tests.support.running_console import running_console
 
 FOLDER = Path(__file__).resolve().parents[1] / "docs" / "images"
-WIDE, NARROW = (1280, 800), (390, 844)
+WIDE, TALL, NARROW = (1280, 800), (1280, 1100), (390, 844)
 """Of what a page sees, in pixels."""
 
 
@@ -28,60 +30,32 @@ class Picture(NamedTuple):
 
 
 PICTURES = (
-    Picture("sign-in", "/console/sign-in"),
     Picture("today", "/console/today"),
-    Picture("today-dark", "/console/today", "dark"),
     Picture("today-narrow", "/console/today", size=NARROW),
+    Picture("calendar-day", "/console/calendar?view=day&date={day}"),
+    Picture("calendar-week", "/console/calendar?view=week&of=resource:room-1&date={day}"),
+    Picture("calendar-dark", "/console/calendar?view=day&date={day}", "dark"),
+    Picture("finding", "/console/review/{finding}", size=TALL),
     Picture("operator", "/console/operator"),
-    Picture("operator-dark", "/console/operator", "dark"),
     Picture("keys", "/console/keys"),
-    Picture("webhooks", "/console/webhooks"),
 )
 
-_CUSTOMERS = ("Amara Okafor", "Jonas Weber", "Lucía Herrera", "Kenji Mori", "Sofia Rossi", "Noah Lindqvist")
+
+def _next_wednesday() -> date:
+    """A Wednesday whose week is wholly in the future."""
+    today = datetime.now(UTC).date()
+    return today + timedelta(days=9 - today.weekday())
 
 
-def fill(console: RunningConsole) -> None:
-    """Make a day of bookings: some are over, some run, some come, some wait."""
-    for name in _CUSTOMERS:
-        identity = name.split()[0].lower().replace("í", "i")
-        console.http.post("/v1/customers", json={"id": identity, "name": name}).raise_for_status()
-    for _ in ("booked", "refused"):
-        for body in _bookings(datetime.now(UTC).replace(second=0, microsecond=0)):
-            console.http.post("/v1/reservations", params={"force": "true"}, json=body)
-    console.http.post("/v1/keys", json={"name": "Front desk", "scopes": ["reservations:read", "reservations:write"]})
-    console.http.post("/v1/keys", json={"name": "Website", "scopes": ["reservations:write"]})
-    console.http.post("/v1/keys", json={"name": "Prometheus", "scopes": ["metrics:read"]})
-    console.http.post("/v1/reconciliations", json={"full": True})
-    console.http.post("/v1/webhooks", json={"url": "https://calendar.example.com/reserva"})
-    types = ["reservation.confirmed", "reservation.cancelled"]
-    console.http.post("/v1/webhooks", json={"url": "https://crm.example.com/hooks/bookings", "types": types})
-
-
-def _bookings(now: datetime) -> Iterator[dict[str, object]]:
-    def booking(resource: str, minutes: int, length: int, customer: str, **more: object) -> dict[str, object]:
-        start = now + timedelta(minutes=minutes)
-        times = {"startTime": start.isoformat(), "endTime": (start + timedelta(minutes=length)).isoformat()}
-        return {"resource": resource, "customer": customer, **times, **more}
-
-    yield booking("room-1", -150, 90, "noah", service="room-hire")
-    yield booking("studio", -20, 60, "sofia", service="yoga", guests=4)
-    yield booking("studio", -20, 60, "lucia", service="yoga", guests=2, notes="Brings her own mats.")
-    yield booking("room-2", -45, 120, "kenji", service="room-hire", notes="Projector, water for eight.")
-    yield booking("ada", 25, 30, "amara", service="consultation")
-    yield booking("grace", 70, 30, "jonas", service="consultation", notes="First visit; asks for a quiet room.")
-    yield booking("room-1", 90, 60, "mia", service="room-hire")
-    yield booking("studio", 200, 60, "noah", service="yoga", guests=3)
-    yield booking("ada", 130, 30, "kenji", service="consultation", expiresInSeconds=540)
-    yield booking("room-2", 180, 120, "amara", service="room-hire", expiresInSeconds=1_500)
-
-
-def take(browser: Browser, picture: Picture, folder: Path) -> int:
-    """Take one picture; its bytes."""
+def take(browser: Browser, picture: Picture, places: Mapping[str, str], folder: Path) -> int:
+    """Take one picture, with values for the places in its path; its bytes."""
+    path = picture.path
+    for name, value in places.items():
+        path = path.replace(name, value)
     browser.resize(*picture.size)
-    browser.open(picture.path)
+    browser.open(path)
     browser.theme(picture.theme)
-    browser.find("main")
+    browser.wait(lambda: browser.run("return document.readyState === 'complete' && !document.querySelector('.lost')"))
     target = folder / f"{picture.name}.png"
     browser.driver.save_screenshot(str(target))
     return target.stat().st_size
@@ -98,14 +72,15 @@ def main(folder: Path = FOLDER) -> int:
         running_console(Path(home)) as console,
         browsing(console.url) as browser,
     ):
-        fill(console)
+        day = _next_wednesday()
+        book_demo(console, day)
+        overlap = Overlaps(console, browser).make(
+            "garden", ["Lucía Herrera", "Jonas Weber", "Mia"], name="Garden room", timezone="Europe/Berlin"
+        )
+        places = {"{day}": day.isoformat(), "{finding}": overlap["id"]}
+        browser.sign_in(console.key)
         for picture in PICTURES:
-            if picture.path.endswith("/sign-in"):
-                browser.open("/console/sign-in")
-                browser.driver.delete_all_cookies()
-            else:
-                browser.sign_in(console.key)
-            sys.stdout.write(f"{picture.name}.png {take(browser, picture, folder):,} bytes\n")
+            sys.stdout.write(f"{picture.name}.png {take(browser, picture, places, folder):,} bytes\n")
     return 0
 
 

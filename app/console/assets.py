@@ -4,6 +4,7 @@ All of them lie under one address with the hash of their content, so that a brow
 import each other by relative paths.
 """
 
+import gzip
 import json
 from collections.abc import Mapping
 from functools import cache
@@ -24,9 +25,10 @@ _TYPES: Mapping[str, str] = {
 
 
 class Asset(NamedTuple):
-    """A file that pages load."""
+    """A file that pages load, as it is and compressed by gzip."""
 
     content: bytes
+    zipped: bytes
     media_type: str
 
 
@@ -51,7 +53,10 @@ def assets() -> Assets:
     digest = blake2b(digest_size=8)
     for name, content in sorted(contents.items()):
         digest.update(name.encode() + b"\0" + content)
-    by_name = {name: Asset(content, _TYPES[_suffix(name)]) for name, content in contents.items()}
+    by_name = {
+        name: Asset(content, gzip.compress(content, mtime=0), _TYPES[_suffix(name)])
+        for name, content in contents.items()
+    }
     return Assets(by_name, digest.hexdigest())
 
 

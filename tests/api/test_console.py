@@ -330,6 +330,7 @@ async def test_headers_of_pages(browser: httpx.AsyncClient) -> None:
     kept = await browser.get(address)
     other = await browser.get(re.sub(r"static/\w+/", "static/0/", address))
     known = await browser.get(address, headers={"If-None-Match": kept.headers["etag"]})
+    plain = await browser.get(address, headers={"Accept-Encoding": "identity"})
 
     policy = page.headers["content-security-policy"]
     assert "unsafe-inline" not in policy
@@ -338,4 +339,7 @@ async def test_headers_of_pages(browser: httpx.AsyncClient) -> None:
     assert kept.headers["cache-control"] == "public, max-age=31536000, immutable"
     assert other.headers["cache-control"] == "no-cache"
     assert known.status_code == 304
+    assert (kept.headers["content-encoding"], plain.headers.get("content-encoding")) == ("gzip", None)
+    assert kept.headers["etag"] != plain.headers["etag"]
+    assert kept.content == plain.content
     assert (await browser.get("/console/static/0/..%2Fwords%2Fen.toml")).status_code == 404

@@ -13,7 +13,9 @@ def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningConsole
     """A trial with the demo catalogue, in strict mode."""
     if reason := missing_browser():
         pytest.skip(f"a browser: {reason}")
+    hall = {"id": "hall", "name": "Hall", "capacity": 1_000}
     with running_console(tmp_path_factory.mktemp("console")) as console:
+        console.http.post("/v1/resources", json=hall).raise_for_status()
         yield console
 
 

@@ -16,6 +16,9 @@ from selenium.webdriver.support.ui import WebDriverWait
 SECONDS = 30.0
 """How long anything may take here before the test fails; generous, because machines are shared."""
 
+FIRST_LOAD_BYTES = 100_000
+"""What a page and its files may have, when the browser knows nothing yet; without the data of the API."""
+
 _FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -29,6 +32,10 @@ _FLAGS = (
     "--window-size=1280,900",
     "--hide-scrollbars",
 )
+_FIRST_LOAD = """
+return performance.getEntries().filter((each) => 'encodedBodySize' in each && !each.name.includes('/v1/'))
+  .reduce((sum, each) => sum + each.encodedBodySize, 0);
+"""
 _WIDER_THAN_THE_PAGE = """
 if (document.documentElement.scrollWidth <= innerWidth) return [];
 return [...document.querySelectorAll('main *')].filter((each) => each.getBoundingClientRect().right > innerWidth)
@@ -133,7 +140,8 @@ class Browser:
     def check_page(self, path: str) -> None:
         """Assert what holds for every page.
 
-        No violation of axe in either theme, no error, no request to another host, and all of it fits into 320 pixels.
+        No violation of axe in either theme, no error, no request to another host, a first load below 100 kB, and all of
+        it fits into 320 pixels.
         """
         for theme in ("light", "dark"):
             self.open(path)
@@ -142,6 +150,8 @@ class Browser:
             assert not found, found
         found = [*self.errors(), *self.strangers()]
         assert not found, found
+        size = self.run(_FIRST_LOAD)
+        assert size < FIRST_LOAD_BYTES, size
         self.resize(320, 700)
         wide = self.run(_WIDER_THAN_THE_PAGE)
         self.resize(1280, 900)

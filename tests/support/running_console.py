@@ -43,5 +43,4 @@ def running_console(home: Path) -> Iterator[RunningConsole]:
     with running_reserva("dev", "--port", "0", cwd=home, RESERVA_MODE="strict") as command:
         url, key = command.wait_until_ready()
         with httpx.Client(base_url=url, headers={"Authorization": f"Bearer {key}"}) as http:
-            http.post("/v1/resources", json={"id": "hall", "name": "Hall", "capacity": 1_000}).raise_for_status()
             yield RunningConsole(command, url, key, http)

@@ -4,7 +4,9 @@ import { may } from './api.js';
 import { speak } from './words.js';
 
 const POLL_SECONDS = 15;
+const AGAIN_SECONDS = 5;
 const GATHER_MILLIS = 250;
+const PAUSE_MILLIS = 2_000;
 
 /** All types of events; the stream names each of its events by one of them. */
 export const EVENT_TYPES = [
@@ -26,16 +28,19 @@ export const EVENT_TYPES = [
 ];
 
 /**
- * Call `changed` after changes of others, at most a few times a second, every 15 seconds, and when the page is looked at
+ * Call `changed` after changes of others, soon and at most every two seconds, every 15 seconds, and when the page is looked at
  * again. `types` are the events that count; without any the page asks alone.
  */
 export function follow(changed, types = EVENT_TYPES) {
   let waiting = null;
+  let last = -Infinity;
   const soon = () => {
+    const pause = last + PAUSE_MILLIS - performance.now();
     waiting ??= setTimeout(() => {
       waiting = null;
+      last = performance.now();
       if (!document.hidden) changed();
-    }, GATHER_MILLIS);
+    }, Math.max(GATHER_MILLIS, pause));
   };
   document.addEventListener('visibilitychange', () => document.hidden || soon());
   setInterval(soon, POLL_SECONDS * 1_000);
@@ -49,16 +54,23 @@ function listen(types, heard) {
   const show = (isLive) => {
     mark.hidden = false;
     mark.classList.toggle('lost', !isLive);
-    mark.textContent = isLive ? speak('layout.live') : speak('layout.offline');
+    mark.textContent = isLive ? speak('layout.live') : speak('layout.lost');
+  };
+  const close = () => {
+    stream?.close();
+    stream = null;
   };
   const tune = () => {
-    if (document.hidden) {
-      stream?.close();
-      stream = null;
-    } else if (stream === null) {
+    if (document.hidden) close();
+    else if (stream === null) {
       stream = new EventSource('/v1/events/stream?after=now');
       stream.onopen = () => show(true);
-      stream.onerror = () => show(false);
+      stream.onerror = () => {
+        show(false);
+        if (stream.readyState !== EventSource.CLOSED) return;  // it connects again by itself
+        close();
+        setTimeout(tune, AGAIN_SECONDS * 1_000);
+      };
       for (const type of types) stream.addEventListener(type, heard);
     }
   };
