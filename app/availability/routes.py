@@ -107,8 +107,21 @@ class AvailabilityRoutes(Controller):
         to judge. A process answers a few such questions at a time: beyond a short queue, or if one takes too long, the
         answer is `overloaded`.
         """
-        length, form = (guests, minutes, days, ignore), (per, distinct, limit, first)
-        question = Question(service, resource, from_, to, timezone, *length, *form)
+        question = Question(
+            service,
+            resource,
+            from_,
+            to,
+            timezone,
+            guests,
+            minutes,
+            days,
+            ignore=ignore,
+            per=per,
+            distinct=distinct,
+            limit=limit,
+            first=first,
+        )
         written = await availability.slots(question, caller_of(request))
         return JsonResponse(written.body, headers={"ETag": written.tag})
 

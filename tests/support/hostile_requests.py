@@ -150,6 +150,18 @@ def _questions() -> Iterator[Heavy]:
     hours = {"from": BASE.isoformat(), "to": (BASE + timedelta(hours=4)).isoformat()}
     yield Heavy("a full pool", "GET", f"/v1/availability?{urlencode({'service': 'visit', **hours})}")
     yield Heavy("too many starts", "GET", f"/v1/availability?{urlencode({'service': 'visit', **month})}")
+    soonest = {"service": "visit", "first": "true", "from": BASE.isoformat()}
+    forms: dict[str, dict[str, Any]] = {
+        "slots": {"limit": 50_000},
+        "starts": {"distinct": "start"},
+        "days": {"per": "day"},
+    }
+    for name, form in forms.items():
+        yield Heavy(f"the soonest {name} of a full pool", "GET", f"/v1/availability?{urlencode(soonest | form)}")
+    by_day = {"resource": "free", "minutes": 1, "per": "day", **_span(33)}
+    yield Heavy("days", "GET", f"/v1/availability?{urlencode(by_day)}")
+    busy = {"resource": "busy", "minutes": 15, "first": "true", "limit": 50_000, "from": BASE.isoformat()}
+    yield Heavy("a year of a busy resource", "GET", f"/v1/availability?{urlencode(busy)}")
     yield Heavy("times off", "GET", f"/v1/availability?{urlencode({'resource': 'away', 'minutes': 30, **_span(92)})}")
     explain = {"resource": "pool-000", "service": "visit", "startTime": (BASE + timedelta(days=5)).isoformat()}
     yield Heavy("explain", "GET", f"/v1/availability/explain?{urlencode(explain)}")
@@ -157,6 +169,9 @@ def _questions() -> Iterator[Heavy]:
     yield Heavy("times off listed", "GET", "/v1/resources/away/time-off?limit=200")
     yield Heavy("a schedule", "GET", "/v1/resources/pool-000/schedule")
     yield Heavy("reservations", "GET", "/v1/reservations?limit=200&resource=busy")
+    yield Heavy("whole objects", "GET", "/v1/reservations?limit=200&expand=resource,service,customer&order=desc")
+    ids = urlencode([("id", str(ObjectId())) for _ in range(200)])
+    yield Heavy("two hundred ids", "GET", f"/v1/reservations?{ids}")
     yield Heavy("changes", "GET", "/v1/reservations?limit=200&updatedSince=2026-01-01T00:00:00Z")
     yield Heavy("the description", "GET", "/openapi.json")
     yield Heavy("findings", "GET", "/v1/findings?limit=200")
