@@ -235,7 +235,7 @@ def _collect(
     """The items of the answer that start in one span, at most so many.
 
     Raises:
-        Problem: `overloaded`.
+        Problem: `invalid` where too many starts have to be judged for them, `overloaded` where it takes too long.
     """
     streams: list[Iterator[Slot]] = []
     for grid in grids:
@@ -250,6 +250,9 @@ def _collect(
     elif search.question.distinct == "start":
         groups = by_start(ordered)
     found = [*islice(groups, most)]
+    if search.budget.starts < 0:  # it would be as many the next time
+        detail = f"More than {STARTS_MAX:,} starts would have to be judged; ask for fewer, or for a single resource."
+        raise invalid_parameter("limit" if search.question.limit else "first", detail)
     if search.budget.spent or search.budget.late():
         raise took_too_long()
     return found

@@ -172,6 +172,11 @@ def is_number(field: FieldDefinition) -> bool:
     return any(kind.annotation is int for kind in [field, *_inner_fields(field)])
 
 
+def is_choice(field: FieldDefinition) -> bool:
+    """Whether a parameter is one of some words, or true or false, or one of these or nothing."""
+    return any(kind.annotation is bool or kind.is_literal for kind in [field, *_inner_fields(field)])
+
+
 def _requirement(field: FieldDefinition) -> str:
     """The requirement of a parameter, from its declaration; continues "must"."""
     definition, kinds = field.kwarg_definition, [field, *_inner_fields(field)]

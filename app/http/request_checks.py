@@ -6,7 +6,7 @@ Anything that a route does not declare is refused, never ignored.
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Final, Literal, cast
@@ -14,10 +14,11 @@ from typing import Final, Literal, cast
 from litestar import Litestar
 from litestar.handlers import HTTPRouteHandler
 from litestar.routes import HTTPRoute
+from litestar.typing import FieldDefinition
 
 from app.errors import Fault, Problem
 from app.http.models import Body
-from app.http.problems import is_number, parameter_fault, parameter_name
+from app.http.problems import is_choice, is_number, parameter_fault, parameter_name
 from app.http.request import AnyRequest, Request
 from app.http.strict_json import MAX_FAULTS
 from app.http.validation_messages import cut, from_faults
@@ -34,6 +35,9 @@ REPLAYED_KEY: Final[Mapping[str, KeyUse]] = {IDEMPOTENCY: "replayed"}
 _SINGLE_HEADERS = ("Authorization", "Content-Type", "If-Match", "Idempotency-Key")
 _NUMBER = re.compile(r"-?[0-9]{1,18}")
 _BLANK_FOR_PLUS = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9:.]+ [0-9]{2}:?[0-9]{2}|(?:Etc/)?GMT [0-9]+")
+
+_NULL = "null"
+"""A word that Litestar takes for a parameter that was left out."""
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}")
 
@@ -55,11 +59,15 @@ def idempotency_key(request: Request) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class RouteContract:
-    """The declarations of one route: query parameters, lists and whole numbers among them, body, Idempotency-Key."""
+    """The declarations of one route: query parameters, body and Idempotency-Key.
+
+    Of the parameters also which are lists, and the faults of whole numbers and of choices with another value.
+    """
 
     parameters: frozenset[str]
     lists: frozenset[str]
     numbers: Mapping[str, Fault]
+    choices: Mapping[str, Fault]
     body: bool
     model: type[Body] | None
     key: KeyUse
@@ -79,7 +87,8 @@ class RequestChecks:
                     self._contracts[handler] = RouteContract(
                         frozenset(parameter.field_alias for parameter in model.expected_query_params),
                         frozenset(model.sequence_query_parameter_names),
-                        _numbers(handler),
+                        _faults_of(handler, is_number),
+                        _faults_of(handler, is_choice),
                         _needs_body(handler),
                         _body_model(handler),
                         cast("KeyUse", handler.opt.get(IDEMPOTENCY, "refused")),
@@ -116,9 +125,9 @@ def _body_model(handler: HTTPRouteHandler) -> type[Body] | None:
     return next((kind.annotation for kind in kinds if kind.is_subclass_of(Body)), None)
 
 
-def _numbers(handler: HTTPRouteHandler) -> dict[str, Fault]:
-    """The parameters that are whole numbers, with the fault of any other value."""
-    fields = [field for field in handler.parsed_fn_signature.parameters.values() if is_number(field)]
+def _faults_of(handler: HTTPRouteHandler, is_kind: Callable[[FieldDefinition], bool]) -> dict[str, Fault]:
+    """The parameters of some kind, with the fault of any other value."""
+    fields = [field for field in handler.parsed_fn_signature.parameters.values() if is_kind(field)]
     return {parameter_name(field): parameter_fault(field) for field in fields}
 
 
@@ -149,6 +158,8 @@ def _parameter_faults(values: Sequence[tuple[str, str]], contract: RouteContract
     for name, value in values:
         if name in contract.numbers and _NUMBER.fullmatch(value) is None:
             yield contract.numbers[name]
+        elif name in contract.choices and value.lower() == _NULL:
+            yield contract.choices[name]
         elif _BLANK_FOR_PLUS.fullmatch(value):
             plus = value.replace(" ", "%2B")
             yield Fault((name,), f"In a query + means a blank; write it as %2B: {plus}.", in_query=True)

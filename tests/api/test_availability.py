@@ -168,14 +168,15 @@ class TestSpan:
             ({"colour": "red"}, "?colour"),
             ({"first": "true"}, "?to"),
             ({"first": "maybe"}, "?first"),
+            ({"first": "null"}, "?first"),
             ({"first": "true", "to": None, "from": "soon"}, "?from"),
             ({"first": "true", "to": None, "from": "2030-02-30"}, "?from"),
             ({"first": "true", "to": None, "from": "2030-01-07T09:00:00"}, "?from"),
             ({"first": "true", "to": None, "from": "2201-01-01"}, "?from"),
             ({"first": "true", "to": None, "from": None}, "?from"),
             *(({"limit": text}, "?limit") for text in ("0", "-1", "50001", "1.5", "x", "", "9" * 400, "\0")),
-            *(({"per": text}, "?per") for text in ("week", "DAY", "", "day ", "\0", "ä")),
-            *(({"distinct": text}, "?distinct") for text in ("resource", "Start", "", "\0")),
+            *(({"per": text}, "?per") for text in ("week", "DAY", "null", "", "day ", "\0", "ä")),
+            *(({"distinct": text}, "?distinct") for text in ("resource", "Start", "NULL", "", "\0")),
         ],
     )
     async def test_a_bad_question_is_refused_with_a_pointer(

@@ -163,16 +163,19 @@ class TestSoonest:
         assert len(judged) <= 1 + len(names)
 
     async def test_what_takes_too_long_is_overloaded(self, pool: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
-        """Too many starts to look at, or too many reservations to read."""
+        """Too many reservations to read, or too little time; too many starts to look at will be so many again."""
         for day in range(40):
             await pool.booked(NINE + day * DAY, 3 * HOUR, resource="a")
         query = {"service": "cut", "resource": "a", "first": "true", "from": "2030-01-07"}
         assert (await items(pool, **query))[0]["localStart"] == "2030-02-16T09:00"
 
-        for bound, value in (("STARTS_MAX", 5), ("ROWS_MAX", 20), ("QUESTION_SECONDS", 0)):
+        for bound, value in (("ROWS_MAX", 20), ("QUESTION_SECONDS", 0)):
             with monkeypatch.context() as bounded:
                 bounded.setattr(availability, bound, value)
                 problem(await pool.get(AVAILABILITY, **query), "overloaded")
+        monkeypatch.setattr(availability, "STARTS_MAX", 5)
+        problem(await pool.get(AVAILABILITY, **query), "invalid", "?first")
+        problem(await pool.get(AVAILABILITY, limit=9, **query), "invalid", "?limit")
 
     async def test_the_end_of_the_calendar_is_the_end(self, pool: ApiClient) -> None:
         """No instant after 2200 is looked at."""

@@ -417,6 +417,7 @@ async def test_what_can_be_booked_is_found_by_service_and_state(client: httpx.As
     for kind, query in (
         ("resources", {"active": "maybe"}),
         ("services", {"active": ""}),
+        ("services", {"active": "Null"}),
         ("customers", {"active": "true"}),
     ):
         assert pointers(await client.get(f"/v1/{kind}", params=query)) == ["?active"]

@@ -28,6 +28,8 @@ BAD_PARAMETERS: list[tuple[str, Any]] = [
     ("startTo", ""),
     ("startTo", "\0"),
     ("order", "up"),
+    ("order", "null"),
+    ("status", "null"),
     ("order", ["asc", "desc"]),
     ("expand", "group"),
     ("expand", ""),
