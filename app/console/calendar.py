@@ -131,7 +131,8 @@ async def read_drawing(
         Problem: `overloaded` where too much work waits for a thread.
     """
     if view == "day":
-        columns = [_column([each], day, each.timezone) for each in resources for day in dates.within(_zone_of([each]))]
+        beside = _by_zone(resources)
+        columns = [_column([each], day, each.timezone) for each in beside for day in dates.within(_zone_of([each]))]
     else:
         columns = [_column(resources, day, _zone_of(resources).key) for day in dates.within(_zone_of(resources))]
     if not columns:
@@ -149,6 +150,12 @@ def _fill(columns: Sequence[Column], rows: Sequence[Row], names: Names, now: Mil
         if (booking := _booking(lenient_reservation({**row, **_UNREAD}), names, now)) is not None:
             for column in _columns_of(booking, columns):
                 column.bookings.append(booking)
+
+
+def _by_zone(resources: Sequence[ResourceRules]) -> list[ResourceRules]:
+    """Resources with those of a zone side by side, so that they share an axis."""
+    zones = [*dict.fromkeys(each.timezone for each in resources)]
+    return sorted(resources, key=lambda each: zones.index(each.timezone))
 
 
 def zone_of(resources: Sequence[ResourceRules]) -> str:

@@ -222,6 +222,24 @@ def test_cancel_asks_first(console: RunningConsole, browser: Browser, monday: da
     assert "cannot be undone" in asked
 
 
+def test_undo_of_a_no_show(console: RunningConsole, browser: Browser) -> None:
+    """What has begun is marked as a no-show by one click, and one more takes that back."""
+    browser.sign_in(console.key)
+    begin = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=20)
+    times = {"startTime": begin.isoformat(), "endTime": (begin + timedelta(hours=1)).isoformat()}
+    made = console.http.post("/v1/reservations", params={"force": "true"}, json={"resource": "ada", **times})
+    identity = str(made.raise_for_status().json()["id"])
+    browser.open("/console/calendar?of=resource:ada")
+    booking(browser, identity).click()
+
+    browser.find("dialog[open] button[value=no-show]").click()
+    browser.wait(lambda: browser.all(f'.drawn .no-show[data-id="{identity}"]'))
+    browser.find(".toast button").click()
+
+    browser.wait(lambda: browser.all(f'.drawn .confirmed[data-id="{identity}"]'))
+    assert browser.errors() == []
+
+
 def test_a_key_that_only_reads(console: RunningConsole, browser: Browser, monday: datetime) -> None:
     """It sees no handles and no way to book; one that may not read reservations is told what it lacks."""
     identity = book(console, monday + timedelta(hours=9))

@@ -5,12 +5,16 @@ import { ask, element, notice, refusal, show } from './dialog.js';
 import { left, written, writtenRange } from './time.js';
 import { speak, speakOf } from './words.js';
 
-const QUESTIONS = { cancel: 'today.sure_cancel', 'no-show': 'today.sure_no_show' };
+/** What can be taken back, with `reservations:admin`. */
+const REOPENED = ['completed', 'no-show'];
+const ENDS = ['complete', 'no-show'];
+const QUESTIONS = { cancel: 'today.sure_cancel' };
 
 /** What the key may do with a reservation now; the API decides. */
 function verbs({ status, expiresAt, startTime }) {
   if (!may('reservations:write')) return [];
   if (status === 'pending') return expiresAt || may('reservations:admin') ? ['cancel', 'confirm'] : ['cancel'];
+  if (REOPENED.includes(status)) return may('reservations:admin') ? ['reopen'] : [];
   if (status !== 'confirmed') return [];
   return Date.parse(startTime) <= Date.now() ? ['cancel', 'no-show', 'complete'] : ['cancel'];
 }
@@ -38,11 +42,11 @@ function facts(reservation, booking) {
   return element('dl', { class: 'facts' }, ...shown.map(([name, value]) => element('div', {}, element('dt', {}, speak(`calendar.${name}`)), element('dd', {}, String(value)))));
 }
 
-/** Do something; whether it was done. */
-async function attempt(doing, done) {
+/** Do something; whether it was done. `undo` takes it back. */
+async function attempt(doing, done, undo) {
   try {
     await doing();
-    notice(done);
+    notice(done, { undo });
     return true;
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
@@ -52,8 +56,8 @@ async function attempt(doing, done) {
   }
 }
 
-/** Open a booking of the calendar; whether anything was changed. `move` begins to move it. */
-export async function openDetails(booking, move) {
+/** Open a booking of the calendar; whether anything was changed. `move` begins to move it; `changed` is called after an undo. */
+export async function openDetails(booking, move, changed) {
   let found;
   try {
     found = await get(`/v1/reservations/${encodeURIComponent(booking.id)}`);
@@ -70,7 +74,7 @@ export async function openDetails(booking, move) {
   const buttons = [element('button', { value: 'close' }, speak('layout.close'))];
   if (canWrite) {
     if (booking.isMovable && move) buttons.push(element('button', { value: 'move' }, speak('calendar.move')));
-    for (const verb of verbs(reservation)) buttons.push(element('button', { value: verb, class: verb === 'cancel' ? 'danger' : '' }, speakOf('verb', verb)));
+    for (const verb of verbs(reservation)) buttons.push(element('button', { value: verb, class: verb === 'cancel' ? 'danger' : '' }, verb === 'reopen' ? speak('calendar.reopen') : speakOf('verb', verb)));
     buttons.push(element('button', { value: 'save', class: 'primary' }, speak('calendar.save')));
   }
   const title = booking.node.querySelector('strong').textContent;
@@ -90,6 +94,8 @@ export async function openDetails(booking, move) {
     const question = `${speak(QUESTIONS[chosen])} ${speak('calendar.for_good')}`;
     if (!(await ask(question, { yes: speakOf('verb', chosen) }))) return false;
   }
-  await attempt(() => post(`${path}/${chosen}`), speakOf('done', chosen));
+  const reopen = () => attempt(() => post(`${path}/reopen`, { reason: speak('calendar.reopen_reason') }), speak('calendar.reopened')).then(changed);
+  if (chosen === 'reopen') await reopen();
+  else await attempt(() => post(`${path}/${chosen}`), speakOf('done', chosen), ENDS.includes(chosen) && may('reservations:admin') ? reopen : undefined);
   return true;
 }

@@ -57,7 +57,7 @@ function begin(root) {
 
   async function open(booking) {
     const move = does.mover && ((each) => does.mover.begin(drawing.find(each.id) ?? each));
-    if (await openDetails(booking, move)) await redraw(booking.id);
+    if (await openDetails(booking, move, () => redraw(booking.id))) await redraw(booking.id);
     else if (!does.mover?.isMoving) drawing.focus(drawing.find(booking.id) ?? booking);
   }
 
