@@ -52,7 +52,7 @@ class Sessions:
     def __init__(self, store: Store, *, is_public_secure: bool = False) -> None:
         self._store = store
         self._stored = SessionStore(store)
-        self._known: TTLCache[str, Session] = TTLCache(CACHED_MAX, CACHE_SECONDS)
+        self._known: TTLCache[str, Session] = TTLCache(CACHED_MAX, CACHE_SECONDS)  # pyright: ignore[reportAttributeAccessIssue]  # its stub infers other types
         self._strangers = asyncio.Semaphore(STRANGERS_MAX)
         self.is_public_secure = is_public_secure
 

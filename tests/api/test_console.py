@@ -250,7 +250,7 @@ async def test_pages_need_what_their_guards_say(api: ApiClient, browser: httpx.A
         asked = await browser.request(method, re.sub(r"{[^}]*}", "some", path))
         assert (asked.status_code, asked.headers["location"].startswith(SIGN_IN)) == (303, True), path
     await sign_in(browser, (await api.with_scopes("events:read")).token)
-    token = CSRF.findall((await browser.get("/console")).text)[0]
+    token = CSRF.findall((await browser.get("/console", follow_redirects=True)).text)[0]
     for method, path, access in closed:
         if access.scopes:
             answer = await browser.request(method, re.sub(r"{[^}]*}", "some", path), data={"csrf": token})
