@@ -48,7 +48,7 @@ class Queue:
         zones: The time zones of their resources.
         following: The cursor of the next page.
         total: How many the list has on all pages.
-        counts: How many findings of the same resource are in each state.
+        counts: How many each of the lists has.
     """
 
     findings: Sequence[FindingAnswer]
@@ -71,9 +71,10 @@ async def read_queue(
         findings.page(wanted, order, PAGE, cursor),
         *(findings.page(_filters(each, resource), order, 1, None) for each in LISTS[:-1]),
     )
-    counts = {name: found.total for name, (found, _) in zip(LISTS, others, strict=False)}
+    counts: dict[Listed, int] = {name: found.total for name, (found, _) in zip(LISTS, others, strict=False)}
+    counts["all"] = sum(counts.values())
     zones = await zones_of(findings.store, {each.resource for each in page.findings})
-    return Queue(finding_answers(shown), zones, page.following, page.total, {**counts, "all": sum(counts.values())})
+    return Queue(finding_answers(shown), zones, page.following, page.total, counts)
 
 
 def _filters(listed: Listed, resource: str | None) -> FindingFilters:

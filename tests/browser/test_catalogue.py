@@ -44,15 +44,17 @@ def write(browser: Browser, selector: str, text: str) -> None:
 
 
 def test_the_pages(console: RunningConsole, signed_in: Browser) -> None:
-    """They are accessible in both themes, without errors, ask no other host, and show markup as text."""
-    path = make(console, "pages", name="<i>Garden</i>", description="<script>alert(1)</script>")
+    """They are accessible in both themes, without errors, ask no other host, fit a phone, and show markup as text."""
+    path = make(console, "shown", name="<i>Garden</i>", description="<script>alert(1)</script>")
     off = {"from": "2031-01-07", "to": "2031-01-08", "reason": "<b>painting</b>"}
-    console.http.post("/v1/resources/pages/time-off", json=off).raise_for_status()
+    console.http.post("/v1/resources/shown/time-off", json=off).raise_for_status()
 
     for each in ("/console/catalogue/resources", "/console/catalogue/services/yoga", "/console/catalogue/customers"):
         signed_in.check_page(each)
     signed_in.check_page(path)
+    signed_in.find("#hours")
 
+    assert signed_in.beyond(320) == 0
     assert signed_in.text("h1") == "<i>Garden</i>"
     assert "<b>painting</b>" in signed_in.text("#off")
     signed_in.open("/console/catalogue/resources")

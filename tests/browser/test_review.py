@@ -16,15 +16,17 @@ def overlaps(console: RunningConsole, browser: Browser) -> Overlaps:
 
 
 def test_the_pages(overlaps: Overlaps, browser: Browser) -> None:
-    """They are accessible in both themes, without errors, ask no other host, and show markup as text."""
+    """They are accessible in both themes, without errors, ask no other host, fit a phone, and show markup as text."""
     finding = overlaps.make("pages", ["<b>Ann</b>", "Bob Ray", "Cleo <script>alert(1)</script>"], name="<i>Garden</i>")
     overlaps.ask("POST", f"/v1/findings/{finding['id']}/assign", {"note": "<u>look</u>", "assignee": "<s>max</s>"})
 
     browser.check_page("/console/review")
     listed = browser.text("#queue")
+    wide = browser.beyond(320)
     browser.check_page(f"/console/review/{finding['id']}")
     shown = browser.text()
 
+    assert max(wide, browser.beyond(320)) == 0
     assert "<i>Garden</i>" in listed
     assert "<b>Ann</b>" in listed
     assert all(text in shown for text in ("<i>Garden</i>", "Cleo <script>", "<u>look</u>"))

@@ -102,6 +102,13 @@ class Browser:
         metrics = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
 
+    def beyond(self, width: int) -> int:
+        """By how many pixels the page is wider than a window of a width; the window is as it was then."""
+        self.resize(width, 700)
+        wide = int(self.run("return document.documentElement.scrollWidth"))
+        self.resize(1_280, 900)
+        return wide - width
+
     def sign_in(self, key: str) -> None:
         """Sign in with a key, from a fresh start."""
         self.driver.delete_all_cookies()

@@ -7,12 +7,16 @@ import { speak, speakCount, speakOf } from './words.js';
 
 function line(booking, zone) {
   const start = new Date(booking.startTime);
-  const day = written(start, 'dated', zone);
+  const date = new Intl.DateTimeFormat('sv-SE', { timeZone: zone }).format(start);
+  const of = encodeURIComponent(`resource:${document.getElementById('object').dataset.id}`);
+  const day = element('a', { href: `/console/calendar?date=${date}&of=${of}`, target: '_blank' }, written(start, 'dated', zone));
   return element(
     'li',
     {},
     element('strong', {}, booking.customer ?? speak('today.anonymous')),
-    ` ${day}, ${written(start, 'time', zone)}–${written(new Date(booking.endTime), 'time', zone)} `,
+    ' ',
+    day,
+    `, ${written(start, 'time', zone)}–${written(new Date(booking.endTime), 'time', zone)} `,
     element('span', { class: 'badge' }, speakOf('status', booking.status)),
   );
 }
