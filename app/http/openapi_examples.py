@@ -277,6 +277,7 @@ _SERVICE = {
     **_SHARED,
 }
 _CUSTOMER = {"id": "mia", "name": "Mia", "email": "mia@example.com", **_SHARED}
+_LISTED = _BOOKED | {"customer": _CUSTOMER}
 _KEY = {
     "prefix": "k3yprefx",
     "name": "Website",
@@ -440,6 +441,8 @@ ANSWERS: Mapping[str, object] = {
     "ChangeHistoryEntry": _CHANGE,
     "Reservation": _BOOKED,
     "ReservationPage": {"items": [_BOOKED]},
+    "ListedReservation": _LISTED,
+    "ListedReservationPage": {"items": [_LISTED]},
     "ReservationHistoryEntry": _ENTRY,
     "Group": _GROUPED,
     "MovedReservations": {"reservations": [_BOOKED]},
