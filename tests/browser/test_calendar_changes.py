@@ -116,6 +116,31 @@ def test_draw_a_time_and_make_a_customer(console: RunningConsole, browser: Brows
     assert end - start == timedelta(hours=2)
 
 
+def test_a_time_that_the_clocks_show_twice(console: RunningConsole, browser: Browser, monday: datetime) -> None:
+    """A time that is typed is that of the resource's clocks; of two such instants one is chosen by a click."""
+    see(browser, monday)
+    browser.driver.find_element("css selector", "body").send_keys("n")
+    browser.wait(lambda: browser.text("#book .said"))
+    for name, value in (("date", "2027-10-31"), ("from", "02:30"), ("to", "03:15")):
+        browser.run(
+            "const field = document.querySelector(`#book [name=${arguments[0]}]`); field.value = arguments[1];"
+            "field.dispatchEvent(new Event('input', {bubbles: true}))",
+            name,
+            value,
+        )
+    browser.run("document.querySelector('#book [name=service]').value = ''")
+    browser.find("#book .primary").click()
+    browser.wait(lambda: len(browser.all("#book .next-free")) == 2)
+
+    browser.all("#book .next-free")[1].click()
+    browser.wait(lambda: not browser.all("#book[open]"))
+
+    span = {"from": "2027-10-31T00:00:00Z", "to": "2027-10-31T04:00:00Z", "resource": "room-1"}
+    (made,) = console.http.get("/v1/reservations", params=span).json()["items"]
+    assert (made["startTime"], made["endTime"]) == ("2027-10-31T01:30:00.000Z", "2027-10-31T02:15:00.000Z")
+    browser.errors()  # the answer 422 is one
+
+
 def test_drag_and_undo(console: RunningConsole, browser: Browser, monday: datetime) -> None:
     """A booking is dragged to another day and hour, and one click takes it back."""
     identity = book(console, monday + timedelta(hours=9))
@@ -176,6 +201,20 @@ def test_move_by_keys(console: RunningConsole, browser: Browser, monday: datetim
     assert untouched == 1
     assert start == monday + timedelta(days=1, hours=9, minutes=15)
     assert end - start == timedelta(minutes=75)
+
+
+def test_move_by_buttons(console: RunningConsole, browser: Browser, monday: datetime) -> None:
+    """Who has neither a mouse nor keys moves a booking by buttons."""
+    identity = book(console, monday + timedelta(hours=9))
+    see(browser, monday)
+    booking(browser, identity).click()
+    browser.find("dialog[open] button[value=move]").click()
+
+    for key in ("ArrowDown", "ArrowRight", "Enter"):
+        browser.wait(lambda: browser.find("#calendar-bar").is_displayed())
+        browser.find(f"#calendar-bar [data-key={key}]").click()
+
+    browser.wait(lambda: starts(console, identity, monday + timedelta(days=1, hours=9, minutes=15)))
 
 
 def test_two_people(console: RunningConsole, browser: Browser, monday: datetime) -> None:

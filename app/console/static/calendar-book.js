@@ -11,6 +11,10 @@ import { speak } from './words.js';
 const USUAL_MINUTES = 60;
 const SERVICES_MAX = 1_000;
 
+const DAY_MINUTES = 24 * 60;
+
+const minutesOf = (time) => Number(time.slice(0, 2)) * 60 + Number(time.slice(3, 5));
+const clockOf = (minutes) => new Date(minutes * MINUTE).toISOString().slice(11, 16);
 const iso = (instant) => new Date(instant).toISOString();
 
 export class BookDialog {
@@ -46,7 +50,6 @@ export class BookDialog {
     this.fields.resource.replaceChildren(...column.resources.map((id) => element('option', { value: id }, this.nameOf(id))));
     this.write();
     this.dialog.showModal();
-    this.services ??= await all('/v1/services?active=true', SERVICES_MAX);
     await this.offer();
   }
 
@@ -54,10 +57,16 @@ export class BookDialog {
     return document.querySelector(`#choose option[value="resource:${CSS.escape(id)}"]`)?.textContent ?? id;
   }
 
-  /** The services of the chosen resource. */
+  /** Offer the services of the chosen resource. */
   async offer() {
-    const { body } = await get(`/v1/resources/${encodeURIComponent(this.fields.resource.value)}`);
-    this.resource = body;
+    try {
+      this.services ??= await all('/v1/services?active=true', SERVICES_MAX);
+      this.resource = (await get(`/v1/resources/${encodeURIComponent(this.fields.resource.value)}`)).body;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      return this.refuse(error);
+    }
+    const body = this.resource;
     const offered = this.services.filter((service) => body.services.includes(service.id));
     const options = offered.map((service) => element('option', { value: service.id }, service.name));
     if (!body.serviceOnly) options.push(element('option', { value: '' }, speak('calendar.without_service')));
@@ -65,7 +74,7 @@ export class BookDialog {
     this.fields.service.replaceChildren(...options);
     const wanted = [before, (this.drawing.root.dataset.of.match(/^service:(.*)$/) ?? [])[1]].find((id) => id && offered.some((each) => each.id === id));
     if (wanted) this.fields.service.value = wanted;
-    this.takeService();
+    return this.takeService();
   }
 
   get service() {
@@ -102,19 +111,23 @@ export class BookDialog {
     else if (field === this.fields.guests) this.ask();
   }
 
-  /** A time that was typed: what it is as instants where the day is drawn, and else when the API has read it. */
+  /** A time that was typed: another start keeps the length. It is an instant where its day is drawn, else the API says. */
   retime(field) {
     this.isWritten = false;
-    if (field === this.fields.to) this.hasEnd = true;
-    const { date, from, to } = this.fields;
-    const column = this.drawing.columns.find((each) => each.date === date.value && each.zone === this.zone);
     this.say(null);
-    if (!column || !from.value || !to.value) return;
-    const [start, end] = [from.value, to.value].map((time) => instantOfWall(column, ...time.split(':').map(Number)));
+    const { date, from, to } = this.fields;
+    if (!date.value || !from.value || !to.value) return;
+    if (field === to) {
+      this.hasEnd = true;
+      const minutes = (minutesOf(to.value) - minutesOf(from.value) + DAY_MINUTES) % DAY_MINUTES;
+      this.span.end = this.span.start + (minutes || DAY_MINUTES) * MINUTE;
+    }
     const length = this.span.end - this.span.start;
-    if (field === to) this.span = { start, end: end > start ? end : start + length };
-    else this.span = { start, end: start + length };
-    if (field !== to) to.value = wall(this.span.end, this.zone).split('T')[1];
+    if (field !== to) to.value = clockOf(minutesOf(from.value) + length / MINUTE);
+    const column = this.drawing.columns.find((each) => each.date === date.value && each.zone === this.zone);
+    if (!column) return;
+    const start = instantOfWall(column, ...from.value.split(':').map(Number));
+    this.span = { start, end: start + length };
     this.ask();
   }
 

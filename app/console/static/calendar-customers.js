@@ -1,7 +1,7 @@
 // A field that finds a customer by typing, or offers to make one.
 
 import { all, get, may, post } from './api.js';
-import { element } from './dialog.js';
+import { element, tried } from './dialog.js';
 import { speak } from './words.js';
 
 const CUSTOMERS_MAX = 1_000;
@@ -36,7 +36,13 @@ export class CustomerField {
 
   /** The first thousand customers; of more, the others are found by their whole address. */
   load() {
-    this.loading ??= all('/v1/customers', CUSTOMERS_MAX).then((customers) => customers.filter((each) => each.name));
+    this.loading ??= all('/v1/customers', CUSTOMERS_MAX).then(
+      (customers) => customers.filter((each) => each.name),
+      (error) => {
+        this.loading = null;
+        throw error;
+      },
+    );
     return this.loading;
   }
 
@@ -44,10 +50,7 @@ export class CustomerField {
     const text = this.input.value.trim();
     if (!text) return this.close();
     const wanted = folded(text);
-    const customers = await this.load();
-    const isWanted = ({ name, email, phone, externalId }) => [name, email, phone, externalId].some((each) => each && folded(each).includes(wanted));
-    let found = customers.filter(isWanted).slice(0, SHOWN_MAX);
-    if (!found.length && text.includes('@')) found = (await get(`/v1/customers?${new URLSearchParams({ email: text })}`)).body.items;
+    const found = (await tried(this.find(text, wanted))) ?? [];
     if (this.input.value.trim() !== text) return undefined;
     const options = found.map((each) => this.option(each, each.name, each.email ?? each.phone ?? each.externalId ?? ''));
     if (may('reservations:write')) options.push(this.option({ isNew: true, name: text }, speak('calendar.make_customer', { name: text }), ''));
@@ -55,6 +58,13 @@ export class CustomerField {
     this.list.hidden = false;
     this.input.setAttribute('aria-expanded', 'true');
     return this.mark(0);
+  }
+
+  async find(text, wanted) {
+    const isWanted = ({ name, email, phone, externalId }) => [name, email, phone, externalId].some((each) => each && folded(each).includes(wanted));
+    const found = (await this.load()).filter(isWanted).slice(0, SHOWN_MAX);
+    if (found.length || !text.includes('@')) return found;
+    return (await get(`/v1/customers?${new URLSearchParams({ email: text })}`)).body.items;
   }
 
   option(customer, name, more) {

@@ -21,6 +21,7 @@ export function usePointer(drawing, does) {
 
   root.addEventListener('pointerdown', (event) => {
     isDragged = false;
+    if (does.mover?.isMoving && !event.target.closest('.moving, .busy')) does.mover.cancel();
     if (event.button !== 0 || event.pointerType === 'touch' || !does.mover || does.mover.isMoving) return;
     const column = columnOf(event.target);
     if (!column) return;
@@ -106,11 +107,7 @@ export function useKeys(drawing, does, turn) {
   }
 
   function whileMoving(event) {
-    const { mover } = does;
-    if (event.key === 'Enter') mover.drop();
-    else if (event.key === 'Escape') mover.cancel();
-    else if (ARROWS.includes(event.key)) mover.step(event.key, event.shiftKey);
-    else if (event.key !== 'Tab') return;
+    if (!does.mover.press(event.key, event.shiftKey) && event.key !== 'Tab') return;
     event.preventDefault();
     event.stopPropagation();
   }

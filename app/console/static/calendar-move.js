@@ -18,7 +18,12 @@ export class Mover {
   constructor(drawing, redraw) {
     this.drawing = drawing;
     this.redraw = redraw;
-    this.bar = document.getElementById('calendar-status');
+    this.bar = document.getElementById('calendar-bar');
+    this.text = document.getElementById('calendar-status');
+    this.bar.addEventListener('click', (event) => {
+      const { key } = event.target.closest('button')?.dataset ?? {};
+      if (key && this.isMoving) this.press(key);
+    });
     this.explainer = new Explainer((said) => this.say(said));
     this.moved = null;
   }
@@ -27,10 +32,11 @@ export class Mover {
     return this.moved !== null;
   }
 
-  /** Take a booking: `whole`, or by its `start` or `end`. */
-  begin(booking, part = 'whole') {
+  /** Take a booking: `whole`, or by its `start` or `end`; without a part by keys, which are also there as buttons. */
+  begin(booking, part = null) {
+    this.bar.classList.toggle('with-keys', part === null);
     const { start, end, column } = booking;
-    this.moved = { booking, part, start, end, column };
+    this.moved = { booking, part: part ?? 'whole', start, end, column };
     booking.node.classList.add('moving');
     this.show();
   }
@@ -66,7 +72,7 @@ export class Mover {
     const where = column.resources.length === 1 && column.index !== booking.column.index ? ` · ${column.title}` : '';
     const when = `${written(start, 'date', column.zone)}, ${writtenRange(start, end, column.zone)}${where}`;
     this.bar.hidden = false;
-    this.bar.textContent = said ? `${when} · ${said.text}` : when;
+    this.text.textContent = said ? `${when} · ${said.text}` : when;
     this.bar.classList.toggle('bad', said?.ok === false);
   }
 
@@ -159,6 +165,15 @@ export class Mover {
       else refusal(error);
     }
     await this.redraw(id);
+  }
+
+  /** Do what a key does; whether it does anything. */
+  press(key, withShift = false) {
+    if (key === 'Enter') this.drop();
+    else if (key === 'Escape') this.cancel();
+    else if (key.startsWith('Arrow')) this.step(key, withShift);
+    else return false;
+    return true;
   }
 
   /** Move by an arrow; with Shift the end alone. */

@@ -9,7 +9,7 @@ import { columnsOf } from './calendar-model.js';
 import { Mover } from './calendar-move.js';
 import { follow } from './live.js';
 import { fetched, refresh } from './refresh.js';
-import { left, written } from './time.js';
+import { left, written, writtenDates } from './time.js';
 import { speak } from './words.js';
 
 const choose = document.getElementById('choose');
@@ -19,8 +19,8 @@ const period = document.getElementById('period');
 if (period) {
   const [first, end] = [period.dataset.first, period.dataset.end].map((date) => new Date(`${date}T12:00:00Z`));
   end.setUTCDate(end.getUTCDate() - 1);
-  const kind = { day: 'day', week: 'week', month: 'month' }[period.dataset.view];
-  period.textContent = kind === 'week' ? `${written(first, 'date', 'UTC')} – ${written(end, 'day', 'UTC')}` : written(first, kind, 'UTC');
+  const { view } = period.dataset;
+  period.textContent = view === 'week' ? writtenDates(first, end) : written(first, view, 'UTC');
 }
 
 function count() {

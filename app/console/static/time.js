@@ -35,6 +35,11 @@ export function writtenRange(start, end, zone) {
   return format(zone, FORMATS.hour).formatRange(start, end);
 }
 
+/** Dates from one to another, `Nov 30 – Dec 6, 2026`. */
+export function writtenDates(first, last) {
+  return format('UTC', { day: 'numeric', month: 'short', year: 'numeric' }).formatRange(first, last);
+}
+
 /** What the clocks of a zone show, as the API writes local times: `2026-03-08T09:30`. */
 export function wall(instant, zone) {
   const numeric = { year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
