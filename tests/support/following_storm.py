@@ -116,6 +116,13 @@ class Processes:
             worker.process.kill()
             worker.end()
 
+    def revive(self) -> None:
+        """Start a worker anew that has ended, as one does that finds no database when it starts."""
+        for number, worker in enumerate(self._workers):
+            if worker.process.poll() is not None:
+                worker.end()
+                self._workers[number] = self._worker()
+
     @contextmanager
     def fault(self, kind: Fault) -> Iterator[None]:
         """Let it happen; what it leaves is made good at the end."""
@@ -185,22 +192,23 @@ def follow(folder: Path, plan: Plan) -> Outcome:
 
 def _play(processes: Processes, plan: Plan, writers: Writers, follower: Follower) -> str | None:
     """One fault after the other, until after one of them no change is followed any more; that one."""
-    if not _is_followed(writers, follower):
+    if not _is_followed(processes, writers, follower):
         return "the start"
     for fault in plan.faults:
         began = time.monotonic()
         with processes.fault(fault):
-            if not _is_followed(writers, follower):
+            if not _is_followed(processes, writers, follower):
                 return fault
         time.sleep(max(began + plan.fault_seconds - time.monotonic(), 0))
     return None
 
 
-def _is_followed(writers: Writers, follower: Follower) -> bool:
+def _is_followed(processes: Processes, writers: Writers, follower: Follower) -> bool:
     """Whether what is changed from now on is acknowledged, and followed."""
     wanted = len(writers.acknowledged) + NEWS
 
     def arrived() -> bool:
+        processes.revive()
         if len(writers.acknowledged) < wanted:
             return False
         change = writers.acknowledged[wanted - 1]
