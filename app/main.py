@@ -18,8 +18,8 @@ from app.access.sessions import SESSIONS, Sessions
 from app.availability import routes as availability_routes
 from app.availability.service import Availability
 from app.booking import BookingService, Meter
+from app.catalogue import customer_routes, schedule_routes
 from app.catalogue import routes as catalogue_routes
-from app.catalogue import schedule_routes
 from app.catalogue.planning import Planner
 from app.catalogue.service import Catalogue
 from app.console import routes as console_routes
@@ -153,6 +153,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         route_handlers=[
             operations_routes.router,
             catalogue_routes.router,
+            customer_routes.router,
             privacy_routes.router,
             schedule_routes.router,
             reservation_routes.router,

@@ -212,7 +212,8 @@ class BookingService:
                 members=[Confirm(**each, by=by, admin=admin, reason=reason, spares_final=True) for each in fields],
             )
 
-        return await self._submit_all(identities, intent)
+        self._check_transactions(len(identities))
+        return _unkeyed(await submit_for_existing(self.store, self.committer, identities, intent))
 
     async def close_all(
         self, identities: Sequence[ObjectId], to: Status, *, by: str, admin: bool = False, reason: str | None = None
@@ -276,20 +277,13 @@ class BookingService:
         Raises:
             Problem: `not-found`, `stale`, what `apply` raises, `overloaded`, `outcome-unknown`, `unavailable`.
         """
-        return _unkeyed(
-            await self.committer.submit(EditService(identity=identity, apply=apply, version=version, by=by))
-        )
+        edit = EditService(identity=identity, apply=apply, version=version, by=by)
+        return _unkeyed(await self.committer.submit(edit))
 
     async def _change(self, identity: ObjectId, intent: Callable[[ExistingFields], ExistingIntent]) -> Reservation:
         return _unkeyed(
             await submit_for_existing(self.store, self.committer, [identity], lambda fields: intent(fields[0]))
         )
-
-    async def _submit_all(
-        self, identities: Sequence[ObjectId], intent: Callable[[list[ExistingFields]], AllOrNothing]
-    ) -> list[Reservation]:
-        self._check_transactions(len(identities))
-        return _unkeyed(await submit_for_existing(self.store, self.committer, identities, intent))
 
     def _check_transactions(self, count: int) -> None:
         if count > 1 and not self.committer.driver.atomic:

@@ -1,4 +1,4 @@
-"""Resources, services and customers on the wire."""
+"""Resources and services on the wire, and what all objects of the catalogue share."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, TypeAlias
@@ -59,9 +59,6 @@ Length = Annotated[int, Field(ge=1, le=LONGEST_MINUTES)]
 Buffer = Annotated[int, Field(ge=0, le=LONGEST_MINUTES, description="Minutes; 0 if left out.")]
 Days = Annotated[int, Field(ge=1, le=366)]
 Horizon = Annotated[int, Field(ge=0, le=MAX_HORIZON_DAYS, description="Days of 24 hours; no limit if left out.")]
-Email = Annotated[str, Field(max_length=254, pattern=r"^[^@\s]+@[^@\s]+$")]
-Phone = Annotated[str, Field(min_length=1, max_length=50)]
-ExternalId = Annotated[str, Field(min_length=1, max_length=200, description="Your own system's id.")]
 
 
 class ResourcePatch(Body):
@@ -187,32 +184,6 @@ class NewService(ServicePatch):
         return None
 
 
-class CustomerPatch(Body):
-    """A merge patch of a customer: what is left out stays, null unsets."""
-
-    name: Annotated[Name | None, NeverNull()] = None
-    """What people call them."""
-    description: Description | None = None
-    """More about them, for people."""
-    metadata: MetadataPatch = None
-    email: Email | None = None
-    """Their e-mail address."""
-    phone: Phone | None = None
-    """Their telephone number, in any form."""
-    external_id: ExternalId | None = None
-    """Your own system's id."""
-
-
-class NewCustomer(CustomerPatch):
-    """Who books."""
-
-    id: NewId | None = None
-    """Made if left out; never `any`, `.` or `..`."""
-    name: Name
-    """What people call them."""
-    metadata: Metadata | None = None
-
-
 ShownMetadata = Annotated[dict[str, Any] | None, BeforeValidator(plain_metadata)]
 
 
@@ -292,18 +263,3 @@ class ServiceAnswer(CatalogueAnswer):
     """Which free resource is taken where none is named."""
     history: ShownHistory = None
     """Its last 50 changes, the oldest first. Keys that are bound to a customer do not see it."""
-
-
-class CustomerAnswer(CatalogueAnswer):
-    """A customer; the name of one that was erased is empty."""
-
-    email: str | None = None
-    """Their e-mail address."""
-    phone: str | None = None
-    """Their telephone number."""
-    external_id: str | None = None
-    """Your own system's id."""
-    erased_at: Instant | None = None
-    """When it was erased; from then on nothing is booked for it."""
-    erasing: bool | None = None
-    """True while texts about it may be left in its reservations."""

@@ -13,17 +13,11 @@ from bson import ObjectId
 from app.booking import DEADLINE_SECONDS, BookingService, EditResource, PlanOutdated, Stranded, overloaded
 from app.caller import Caller
 from app.catalogue.changes import Wanted, patched
+from app.catalogue.customer_schemas import CustomerPatch, NewCustomer
 from app.catalogue.merge_patch import changed_fields, merging
 from app.catalogue.planning import Planner
 from app.catalogue.queries import read, read_row, read_some
-from app.catalogue.schemas import (
-    CustomerPatch,
-    NewCustomer,
-    NewResource,
-    NewService,
-    ResourcePatch,
-    ServicePatch,
-)
+from app.catalogue.schemas import NewResource, NewService, ResourcePatch, ServicePatch
 from app.deadline import within
 from app.domain.ids import ResourceId, ServiceId
 from app.errors import Fault, Problem, invalid_field

@@ -8,8 +8,9 @@ from litestar.params import FromPath, QueryParameter
 
 from app.access.routes import caller_of, in_session
 from app.caller import Caller
+from app.catalogue.customer_schemas import CustomerAnswer
 from app.catalogue.queries import read_row
-from app.catalogue.schemas import CustomerAnswer, ResourceAnswer, ServiceAnswer
+from app.catalogue.schemas import ResourceAnswer, ServiceAnswer
 from app.catalogue.service import Catalogue
 from app.console.catalogue_fields import FIELDS, Kind
 from app.console.hours import absences_of, overrides_of, week_of

@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable, Iterable
 
 from app.booking import ACTOR_IMPORT
-from app.catalogue.schemas import NewCustomer, NewResource
+from app.catalogue.customer_schemas import NewCustomer
+from app.catalogue.schemas import NewResource
 from app.domain.ids import ResourceId
 from app.errors import Problem
 from app.http.models import read_body

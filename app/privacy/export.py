@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from app.caller import Caller
-from app.catalogue.schemas import CustomerAnswer
+from app.catalogue.customer_schemas import CustomerAnswer
 from app.deadline import current
 from app.domain.instants import render
 from app.events.rendering import shown_event

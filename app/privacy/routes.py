@@ -7,8 +7,8 @@ from litestar.params import FromPath
 from litestar.status_codes import HTTP_200_OK, HTTP_202_ACCEPTED
 
 from app.access.routes import caller_of, needs
+from app.catalogue.customer_schemas import CustomerAnswer
 from app.catalogue.queries import read
-from app.catalogue.schemas import CustomerAnswer
 from app.http.answers import versioned
 from app.http.json_stream import JsonStream
 from app.http.openapi import problems

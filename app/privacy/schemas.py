@@ -1,6 +1,6 @@
 """The export of a customer on the wire."""
 
-from app.catalogue.schemas import CustomerAnswer
+from app.catalogue.customer_schemas import CustomerAnswer
 from app.events.schemas import EventAnswer
 from app.http.models import Answer, Instant
 from app.reservations.schemas import ReservationAnswer

@@ -5,8 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from app.caller import Caller
+from app.catalogue.customer_schemas import CustomerAnswer
 from app.catalogue.queries import read_those
-from app.catalogue.schemas import CatalogueAnswer, CustomerAnswer, ResourceAnswer, ServiceAnswer
+from app.catalogue.schemas import CatalogueAnswer, ResourceAnswer, ServiceAnswer
 from app.domain.ids import ResourceId, ServiceId
 from app.errors import invalid_parameter
 from app.reservations.rendering import ShownReservation

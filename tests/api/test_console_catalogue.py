@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import pytest
 
-from app.catalogue.schemas import CustomerPatch, ResourcePatch, ServicePatch
+from app.catalogue.customer_schemas import CustomerPatch
+from app.catalogue.schemas import ResourcePatch, ServicePatch
 from app.console.catalogue_fields import FIELDS
 from tests.support.api_client import ApiClient
 from tests.support.http_client import create_key
