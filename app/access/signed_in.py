@@ -12,6 +12,7 @@ from app.access.rate_limits import RateLimits
 from app.access.sessions import SESSIONS, Sessions
 from app.caller import Caller
 from app.errors import Problem
+from app.http.cookies import read_cookie
 from app.http.forms import read_form
 from app.http.methods import scope_keys
 from app.http.request import AnyConnection, Request
@@ -99,13 +100,7 @@ async def _check_token(connection: AnyConnection, session: Session, *, takes_for
 
 
 def _token(connection: AnyConnection) -> str | None:
-    name = cookie_name(secure=is_secure(connection))
-    for header in (value for key, value in connection.scope["headers"] if key == b"cookie"):
-        for pair in header.decode("latin-1").split(";"):
-            found, _, value = pair.strip().partition("=")
-            if found == name and value:
-                return value
-    return None
+    return read_cookie(connection, cookie_name(secure=is_secure(connection)))
 
 
 def _header(connection: AnyConnection, name: bytes) -> bytes | None:

@@ -29,6 +29,9 @@ PRODUCT = "app.main:create"
 IDLE_SECONDS = 30
 """The time of a connection for the whole head of a request, also of the next one: idle for longer, it is closed."""
 
+HEAD_BYTES = 65_536
+"""The length of the head of a request; a longer one is answered 431. The parser reads ahead of it, but not by much."""
+
 log = structlog.get_logger(__name__)
 
 
@@ -69,7 +72,7 @@ def serve(host: str, port: int, workers: int, connections: int, application: str
         workers=workers,
         workers_kill_timeout=settings.lame_duck_seconds + DRAIN_SECONDS,
         backpressure=_connections_per_process(connections, workers),
-        http1_settings=HTTP1Settings(header_read_timeout=IDLE_SECONDS * 1000),
+        http1_settings=HTTP1Settings(header_read_timeout=IDLE_SECONDS * 1000, max_buffer_size=HEAD_BYTES),
         log_level=LogLevels(settings.log_level),
         log_dictconfig=logs.propagating_config("_granian", "granian.access"),
     )

@@ -21,6 +21,7 @@ from app.console.assets import assets
 from app.console.navigation import ENTRIES
 from app.console.words import LANGUAGES, Speaker, chosen_language
 from app.errors import Problem
+from app.http.cookies import read_cookie
 from app.http.problems import EXCEPTION_HANDLERS
 from app.http.request import AnyRequest, Request
 
@@ -75,7 +76,7 @@ def page(
     """
     caller = request.scope.get("user")
     session = session_of(request)
-    theme = request.cookies.get(THEME_COOKIE)
+    theme = read_cookie(request, THEME_COOKIE)
     shared = {
         "name": section or name,
         "speak": speaker_of(request),
@@ -105,7 +106,8 @@ async def long_part(request: Request, name: str, **context: Any) -> str:
 
 def speaker_of(request: AnyRequest) -> Speaker:
     """What speaks the language of a request."""
-    return Speaker(chosen_language(request.cookies.get(LANGUAGE_COOKIE), request.headers.get("accept-language", "")))
+    wanted = request.headers.get("accept-language", "")
+    return Speaker(chosen_language(read_cookie(request, LANGUAGE_COOKIE), wanted))
 
 
 def see(address: str) -> Redirect:

@@ -93,6 +93,16 @@ async def test_the_cookie(api: ApiClient, browser: httpx.AsyncClient) -> None:
     assert plain.cookies["reserva"] not in str(stored)
 
 
+async def test_a_long_cookie_of_a_stranger(browser: httpx.AsyncClient) -> None:
+    """A page is answered whatever cookies come with the one that chooses its theme."""
+    stuffed = 'a="' + '\\"' * 200_000 + '"; reserva-theme=dark; reserva-language=de'
+
+    form = await browser.get(SIGN_IN, headers={"Cookie": stuffed})
+
+    assert 'data-theme="dark"' in form.text
+    assert 'lang="de"' in form.text
+
+
 async def test_pages_ask_to_sign_in(browser: httpx.AsyncClient) -> None:
     """Without a session a page leads to the form, which leads back, and to no other host."""
     led = await browser.get("/console/today?done=cancel")

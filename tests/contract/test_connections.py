@@ -15,6 +15,7 @@ import httpx
 import pytest
 from typing_extensions import override
 
+from app.cli.serve import HEAD_BYTES
 from app.storage.client import Store
 from tests.support.commands import (
     SECONDS,
@@ -90,6 +91,16 @@ def test_their_number_can_be_limited(key: str, database_url: str) -> None:
         first.close()
 
     assert [answer.split(b"\r\n")[0] for answer in (second_answer, third_answer)] == [b"HTTP/1.1 200 OK"] * 2
+
+
+def test_a_long_head(key: str, database_url: str) -> None:
+    """The head of a request has a bound, whatever it is made of."""
+    with serving(MONGODB_URL=database_url) as (port, _):
+        client = socket.create_connection(("127.0.0.1", port), timeout=SECONDS)
+        client.sendall(b"GET /console/sign-in HTTP/1.1\r\nHost: x\r\nCookie: " + b"a" * 2 * HEAD_BYTES)
+        answer = everything(client)
+
+    assert answer.startswith(b"HTTP/1.1 431 ")
 
 
 def test_a_body_that_does_not_arrive(key: str, database_url: str) -> None:
