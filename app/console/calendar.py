@@ -4,7 +4,6 @@ A column is one local day of one resource, or of a pool. It has the real hours o
 where its instants are, also when the clocks change.
 """
 
-import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -14,15 +13,16 @@ from app.caller import Caller
 from app.console.calendar_dates import Dates, View, hours_of
 from app.console.names import Names, names_in
 from app.domain.ids import ResourceId
-from app.domain.instants import EARLIEST, Millis, from_millis, render, to_millis
+from app.domain.instants import Millis, from_millis, render, to_millis
 from app.domain.lifecycle import Status, status_at
 from app.domain.rules import ResourceRules
 from app.domain.schedule import windows
 from app.domain.zones import ONE_DAY, local, start_of_day, zone
-from app.reservations.queries import Filters, list_reservations
+from app.reservations.queries import Filters
 from app.storage.bson_types import Row
 from app.storage.client import Store
 from app.storage.documents import Reservation
+from app.storage.reservations import ReservationStore
 from app.storage.stored_reservations import lenient_reservation
 from app.work import WorkPool
 
@@ -130,18 +130,26 @@ async def read_drawing(
     Raises:
         Problem: `overloaded` where too much work waits for a thread.
     """
-    if view == "day":
-        beside = _by_zone(resources)
-        columns = [_column([each], day, each.timezone) for each in beside for day in dates.within(_zone_of([each]))]
-    else:
-        columns = [_column(resources, day, _zone_of(resources).key) for day in dates.within(_zone_of(resources))]
+    columns = await work.run(_columns, view, dates, resources)
     if not columns:
         return Drawing([], Names({}, {}, {}), is_cut=False)
     first, end = min(each.span[0] for each in columns), max(each.span[1] for each in columns)
-    rows, is_cut = await _rows(store, caller, [each.id for each in resources], (first, end))
+    filters = Filters([each.id for each in resources], statuses=_SHOWN, from_=from_millis(first), to=from_millis(end))
+    stored = ReservationStore(store)
+    rows = await stored.list_by_start(filters.seen_by(caller), None, rows_max=BOOKINGS_MAX + 1, without=[*_UNREAD])
+    is_cut = len(rows) > BOOKINGS_MAX
+    del rows[BOOKINGS_MAX:]
     names = await names_in(store, rows)
     await work.run(_fill, columns, rows, names, store.clock.millis())
     return Drawing(columns, names, is_cut)
+
+
+def _columns(view: View, dates: Dates, resources: Sequence[ResourceRules]) -> list[Column]:
+    """The columns of a view, without bookings."""
+    if view == "day":
+        beside = _by_zone(resources)
+        return [_column([each], day, each.timezone) for each in beside for day in dates.within(_zone_of([each]))]
+    return [_column(resources, day, _zone_of(resources).key) for day in dates.within(_zone_of(resources))]
 
 
 def _fill(columns: Sequence[Column], rows: Sequence[Row], names: Names, now: Millis) -> None:
@@ -166,18 +174,6 @@ def zone_of(resources: Sequence[ResourceRules]) -> str:
 
 def _zone_of(resources: Sequence[ResourceRules]) -> ZoneInfo:
     return zone(zone_of(resources))
-
-
-async def _rows(store: Store, caller: Caller, resources: Sequence[ResourceId], span: Span) -> tuple[list[Row], bool]:
-    """The stored reservations of resources in a span, by start, and whether there are more."""
-    filters = [
-        Filters(resources=[each], statuses=_SHOWN, from_=from_millis(span[0]), to=from_millis(span[1]))
-        for each in resources
-    ]
-    pages = await asyncio.gather(*(list_reservations(store, each, caller, BOOKINGS_MAX, None) for each in filters))
-    rows: list[Row] = [row for found, _ in pages for row in found]
-    rows.sort(key=lambda row: _millis(row.get("startTime")) or EARLIEST)
-    return rows[:BOOKINGS_MAX], len(rows) > BOOKINGS_MAX or any(following is not None for _, following in pages)
 
 
 def _booking(stored: Reservation, names: Names, now: Millis) -> Booking | None:

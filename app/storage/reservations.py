@@ -86,24 +86,32 @@ class ReservationStore:
         return [*(await self.find_shown(ids)).values()]
 
     async def list_by_start(
-        self, filters: ReservationFilters, after: StartPosition | None, *, direction: Direction = 1, rows_max: int
+        self,
+        filters: ReservationFilters,
+        after: StartPosition | None,
+        *,
+        direction: Direction = 1,
+        rows_max: int,
+        without: Sequence[str] = (),
     ) -> list[BsonDocument]:
-        """Those that pass the filters, by `startTime` and id, upwards or downwards (-1)."""
+        """Those that pass the filters, by `startTime` and id, upwards or downwards (-1); without some fields."""
+
+        async def read(query: Filter) -> list[BsonDocument]:
+            found = self._rows.find(query, dict.fromkeys(without, 0) or None)
+            order: list[tuple[str, int]] = [("startTime", direction), ("_id", direction)]
+            return await found.sort(order).limit(rows_max - len(rows)).to_list(None)
+
         conditions = self._conditions(filters)
         beyond = [] if after is None else after.beyond(direction)
         rows: list[BsonDocument] = []
         for part in filters.parts(direction, split=self._store.shape == "or"):
             if len(rows) < rows_max and not part.is_passed(after, direction):
-                rows += await self._sorted(part.query([*conditions, *beyond]), direction, rows_max - len(rows))
+                rows += await read(part.query([*conditions, *beyond]))
         on_dates = after is not None and isinstance(after.start, datetime) and not filters.bounds_starts
         if on_dates and direction < 0 and len(rows) < rows_max:
             # Dates come before everything else downwards, and a range of dates finds nothing but dates.
-            rows += await self._sorted(all_of([*conditions, after_all_dates()]), direction, rows_max - len(rows))
+            rows += await read(all_of([*conditions, after_all_dates()]))
         return rows
-
-    async def _sorted(self, query: Filter, direction: Direction, rows_max: int) -> list[BsonDocument]:
-        order: list[tuple[str, int]] = [("startTime", direction), ("_id", direction)]
-        return await self._rows.find(query).sort(order).limit(rows_max).to_list(None)
 
     async def list_changes(
         self, filters: ReservationFilters, after: ChangePosition, until: datetime, *, rows_max: int
