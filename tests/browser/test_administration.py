@@ -55,6 +55,22 @@ def test_the_key_of_the_session_ends(console: RunningConsole, browser: Browser) 
     assert browser.all("#key")
 
 
+def test_the_key_of_the_session_is_rotated(console: RunningConsole, browser: Browser) -> None:
+    """Its new secret is shown before the page notices that the session has ended with the old one."""
+    key = console.make_key("admin")
+    browser.sign_in(key)
+    browser.open("/console/keys")
+
+    browser.find(f"tr[data-id='{key.split('_')[1]}'] [data-do=rotate]").click()
+    browser.run("document.querySelector('#rotation [name=minutes]').value = 0")
+    browser.find("#rotation .primary").click()
+    secret = browser.text("output.secret")
+    browser.find("dialog[open] .primary").click()
+    browser.wait(lambda: "/console/sign-in" in browser.driver.current_url)
+
+    assert console.http.get("/v1/resources", headers={"Authorization": f"Bearer {secret}"}).status_code == 200
+
+
 def test_a_session_with_few_scopes(console: RunningConsole, browser: Browser) -> None:
     """It sees the pages that its key may see, and is told which scope another one needs."""
     browser.sign_in(console.make_key("reservations:read"))

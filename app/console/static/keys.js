@@ -15,8 +15,8 @@ document.getElementById('create').addEventListener('click', async () => {
     return post('/v1/keys', body);
   });
   if (!made) return;
-  await update();
   await showSecret(speak('keys.secret'), made.body.secret);
+  await update();
 });
 
 const DOES = {
@@ -25,8 +25,8 @@ const DOES = {
       post(`/v1/keys/${row.dataset.id}/rotate`, { overlapMinutes: Number(form.get('minutes')) }),
     );
     if (!rotated) return;
-    await update();
     await showSecret(speak('keys.secret'), rotated.body.secret);
+    await update(); // it may lead away: the session ends with the old secret of its key
   },
   revoke: async (row) => {
     if (!(await ask(speak('keys.sure_revoke', { name: row.dataset.name }), { yes: speak('keys.revoke') }))) return;

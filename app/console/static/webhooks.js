@@ -16,8 +16,8 @@ document.getElementById('create').addEventListener('click', async () => {
     return post('/v1/webhooks', { url: form.get('url'), ...(types.length ? { types } : {}) });
   });
   if (!made) return;
-  await update();
   await showSecret(speak('webhooks.secret'), made.body.secret);
+  await update();
 });
 
 async function turn(row, active) {
