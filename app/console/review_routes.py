@@ -14,7 +14,7 @@ from app.console.wall_times import stamp, wall, zones_of
 from app.domain.instants import from_millis
 from app.domain.zones import parse_day, start_of_day, zone
 from app.errors import Problem, invalid_field, not_found
-from app.http.etags import IfMatch
+from app.http.etags import IfMatch, read_version
 from app.http.forms import read_form
 from app.http.models import read_body
 from app.http.paging import CursorParameter
@@ -82,9 +82,8 @@ async def move(
 ) -> Response[Any]:
     """Make a move that was proposed, then show the finding again."""
     form = await read_form(request)
-    version = form.get("version", "")
     wanted: dict[str, object] = {name: form.get(name, "") for name in ("reservation", "resource", "startTime")}
-    wanted["version"] = int(version) if version.isdecimal() and version.isascii() else 0
+    wanted["version"] = read_version(form.get("version", "")) or 0
     try:
         await moves.move(read_body(NewMoves, {"moves": [wanted]}), caller_of(request), None)
     except Problem as problem:

@@ -27,6 +27,12 @@ _TAG = re.compile(r'(?:W/)?"[\x21\x23-\x7e]*"')
 _VERSION = re.compile(r'(?:W/)?"([1-9][0-9]{0,17})"')
 
 
+def read_version(text: str) -> int | None:
+    """The version in a field of a form; None for what no object can have."""
+    match = _VERSION.fullmatch(f'"{text}"')
+    return None if match is None else int(match[1])
+
+
 def etag(version: int) -> str:
     """The `ETag` of a version: `"3"`."""
     return f'"{version}"'

@@ -137,6 +137,7 @@ async def test_the_second_of_two_decisions(api: ApiClient, browser: httpx.AsyncC
         ("assign", {"assignee": "x" * 101}, 422),
         ("move", {}, 422),
         ("move", {"reservation": "x", "resource": "\ud83d", "startTime": "now", "version": "9" * 400}, 422),
+        ("move", {"version": "9" * 4_301}, 422),
         ("paint", {}, 404),
     ],
 )
