@@ -28,6 +28,8 @@ from app.http.request import AnyRequest, Request
 SIGN_IN = "/console/sign-in"
 LANGUAGE_COOKIE = "reserva-language"
 THEME_COOKIE = "reserva-theme"
+ADDRESS_MAX = 2_000
+"""Characters of an address to come back to."""
 THEMES = ("system", "light", "dark")
 
 _POLICY = (
@@ -117,8 +119,9 @@ def see(address: str) -> Redirect:
 
 def own_address(text: str | None, default: str = "/console") -> str:
     """An address of the console that a form or a query names; the default for any other."""
-    is_ours = text is not None and text.startswith("/console") and text.isprintable() and "\\" not in text
-    return str(text) if is_ours else default
+    if text is None or len(text) > ADDRESS_MAX or not text.startswith("/console"):
+        return default
+    return text if text.isprintable() and "\\" not in text else default
 
 
 def _own_address(request: AnyRequest) -> str:

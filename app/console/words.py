@@ -9,6 +9,9 @@ from typing import TypeAlias
 LANGUAGES: Mapping[str, str] = {"en": "English", "de": "Deutsch"}
 """The languages by their codes, as each calls itself; the first is that of who asks for another one."""
 
+PREFERENCES_MAX = 1_000
+"""So many characters of `Accept-Language` are looked at."""
+
 Words: TypeAlias = Mapping[str, Mapping[str, str]]
 """Texts by group and name; `{name}` in a text stands for a value."""
 
@@ -51,7 +54,7 @@ def chosen_language(cookie: str | None, accept_language: str) -> str:
     """The language that a person has chosen, else the first of the browser's that there is, else English."""
     if cookie in LANGUAGES:
         return str(cookie)
-    wanted = (part.partition(";") for part in accept_language.split(","))
+    wanted = (part.partition(";") for part in accept_language[:PREFERENCES_MAX].split(","))
     ranked = sorted(((_quality(quality), tag.strip().lower()) for tag, _, quality in wanted), key=lambda each: -each[0])
     codes = (tag.partition("-")[0] for quality, tag in ranked if quality > 0)
     return next((code for code in codes if code in LANGUAGES), "en")

@@ -93,6 +93,19 @@ async def test_the_cookie(api: ApiClient, browser: httpx.AsyncClient) -> None:
     assert plain.cookies["reserva"] not in str(stored)
 
 
+async def test_what_is_too_long_for_a_form(browser: httpx.AsyncClient) -> None:
+    """A form of more than 16 KiB is refused, and an address to come back to has at most 2,000 characters."""
+    large = await browser.post(SIGN_IN, data={"key": "x" * 16_384})
+    form, at_most = [
+        (await browser.get(SIGN_IN, params={"next": "/console".ljust(length, "x")})).text for length in (2_001, 2_000)
+    ]
+
+    assert large.status_code == 413
+    assert 'role="alert"' in large.text
+    assert 'name="next" value="/console"' in form
+    assert 'name="next" value="/consolexxx' in at_most
+
+
 async def test_a_long_cookie_of_a_stranger(browser: httpx.AsyncClient) -> None:
     """A page is answered whatever cookies come with the one that chooses its theme."""
     stuffed = 'a="' + '\\"' * 200_000 + '"; reserva-theme=dark; reserva-language=de'

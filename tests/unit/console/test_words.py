@@ -75,6 +75,7 @@ def test_scripts_hear_all_events() -> None:
         (None, ";;;q=,,de;q=0.3", "de"),
         ("en", "de", "en"),
         ("tlh", "de", "de"),
+        (None, "fr," * 400 + "de", "en"),
     ],
 )
 def test_the_language_of_a_request(cookie: str | None, header: str, language: str) -> None:
