@@ -104,6 +104,7 @@ class Relay:
     async def _round(self) -> float:
         """Do what there is to do; the seconds after which there may be more."""
         if not self._is_registered:
+            self._heartbeat = Heartbeat(self._store, self._driver)  # one that failed to start beats no more
             await self._heartbeat.start()
             self._is_registered = True
         if self._grant is None:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
-from bson import ObjectId
 
 from app.domain.instants import render
 from app.events.event_ids import event_id
@@ -85,6 +84,8 @@ def _shown_finding(state: Row) -> dict[str, object]:
 def _plain(value: object) -> object:
     if isinstance(value, datetime):
         return render(value)
-    if isinstance(value, str | int) and not isinstance(value, ObjectId):
+    if isinstance(value, bool):
         return value
-    return shown_text(value)
+    if isinstance(value, int):
+        return int(value)  # a large one is of a type of BSON's own
+    return str(value) if isinstance(value, str) else shown_text(value)

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import suppress
 from typing import Any, TypeVar
 
+import structlog
 from litestar import Litestar, Request, Response
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Scope, Send
@@ -13,7 +14,12 @@ from typing_extensions import override
 from app.deadline import detached
 from app.http.methods import client_method
 
+log = structlog.get_logger(__name__)
+
 T = TypeVar("T")
+
+SEND_SECONDS = 30.0
+"""How long a part may take to be sent: a client that reads nothing for so long has left its stream."""
 
 EVENT_STREAM = b"text/event-stream"
 _HEADERS = ((b"content-type", EVENT_STREAM), (b"x-accel-buffering", b"no"))
@@ -21,7 +27,7 @@ _HEADERS = ((b"content-type", EVENT_STREAM), (b"x-accel-buffering", b"no"))
 
 
 class EventStream(Response[T]):
-    """Parts of UTF-8, sent as they come. A client that reads slowly is waited for."""
+    """Parts of UTF-8, sent as they come. A client that reads slowly is waited for, for `SEND_SECONDS` with each."""
 
     def __init__(self, parts: AsyncGenerator[bytes]) -> None:
         super().__init__(content=None)  # type: ignore[arg-type]  # the parts are the content
@@ -65,7 +71,10 @@ class _EventStreamResponse(ASGIResponse):
                     return
                 if not (body := part.result()):
                     return
-                await send({"type": "http.response.body", "body": body, "more_body": True})
+                async with asyncio.timeout(SEND_SECONDS):
+                    await send({"type": "http.response.body", "body": body, "more_body": True})
+        except TimeoutError:
+            log.info("a stream that nobody reads is given up", seconds=SEND_SECONDS)
         finally:
             gone.cancel()
 

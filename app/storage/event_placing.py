@@ -31,6 +31,9 @@ _LEASES: str = Lease.Settings.name
 STATE_BYTES_MAX = 2**18
 """A larger state, which only another program can have written, is left out: pages of events would be too large."""
 
+STATES_BYTES_MAX = 2**25
+"""The states of one placing together: they are one insert, which a server takes up to 48 million bytes."""
+
 _HIDDEN = frozenset({"idempotencyKey", "idempotency", "importKey", "formerCustomers"})
 _RESERVATION_FIELDS = sorted({field.alias or name for name, field in Reservation.model_fields.items()} - _HIDDEN)
 _FINDING_FIELDS = sorted(
@@ -86,7 +89,11 @@ def place_events(grant: Grant, now: datetime, most: int, *, with_states: bool = 
         return Placing(place, 0, more=False)
     placed = chronological(row for row in rows if _is_event(row))
     states = (yield from _read_states(placed)) if with_states else {}
-    events = [_event_at(place + number, row, states) for number, row in enumerate(placed, 1)]
+    left = STATES_BYTES_MAX
+    events = []
+    for number, row in enumerate(placed, 1):
+        events.append(_event_at(place + number, row, states, left))
+        left -= _size(events[-1].get("state", {})) or 0
     if events:
         yield insert("events.insert", EVENTS, events)
     keys = [row["_id"] for row in rows]
@@ -160,17 +167,18 @@ def _read_states(events: Sequence[BsonDocument]) -> Steps[dict[object, BsonDocum
     return states
 
 
-def _event_at(place: int, row: BsonDocument, states: dict[object, BsonDocument]) -> BsonDocument:
+def _event_at(place: int, row: BsonDocument, states: dict[object, BsonDocument], left: int) -> BsonDocument:
     event = {**row, "_id": place, "key": row["_id"]}
     state = states.get(row_key(row["subject"]))
-    if state is not None and _fits(state):
+    size = None if state is None else _size(state)
+    if size is not None and size <= min(left, STATE_BYTES_MAX):
         event["state"] = state
     return event
 
 
-def _fits(state: BsonDocument) -> bool:
-    """Whether a state can be part of an event."""
+def _size(state: BsonDocument) -> int | None:
+    """The bytes of a state; None where it cannot be stored again."""
     try:
-        return len(encode(state)) <= STATE_BYTES_MAX
+        return len(encode(state))
     except (InvalidDocument, OverflowError, RecursionError):
-        return False
+        return None
