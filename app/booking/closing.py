@@ -24,7 +24,7 @@ from app.domain.instants import Millis, from_millis, to_millis
 from app.domain.lifecycle import Status, is_final, may_follow
 from app.errors import Problem, not_found
 from app.retries import retry
-from app.storage.bson_types import BsonDocument, Row
+from app.storage.bson_types import BsonDocument, Filter, Row
 from app.storage.client import Store
 from app.storage.clock import stamped
 from app.storage.documents import Reservation
@@ -215,7 +215,7 @@ class Close(Intent[Reservation]):
             return
         if service != self.service:
             raise ReservationMoved
-        check_cancellation_notice(start_of(row), view.service_rules(service), now)
+        check_cancellation_notice(start_of(row), view.stored_service_rules(service), now)
 
 
 def _service_of(row: Row) -> ServiceId | None:
@@ -223,20 +223,23 @@ def _service_of(row: Row) -> ServiceId | None:
     return None if service is None else ServiceId(service)
 
 
-def accept_closure(row: BsonDocument, line: HistoryLine) -> Accepted[Reservation]:
-    """Accept a closure of a stored reservation, whose line has its new status; the database stamps it."""
+def accept_closure(row: BsonDocument, line: HistoryLine, lapsed: Filter | None = None) -> Accepted[Reservation]:
+    """Accept a closure of a stored reservation, whose line has its new status; the database stamps it.
+
+    Without transactions the update finds the reservation as it was read, and with an `expiresAt` that has `lapsed`.
+    """
     version = count(row.get("version")) or 0
     after = row | {"status": line.get("to"), "version": version + 1}
     after["history"] = [*row.get("history", []), line][-HISTORY_LINES_MAX:]
     value = lenient_reservation(after)
     update = Update(
         RESERVATIONS,
-        {"_id": row["_id"], "version": row.get("version")},
+        {"_id": row["_id"], "version": row.get("version"), "status": row.get("status")} | (lapsed or {}),
         reservation_update(line),
         event_of_change(row, line),
     )
     proof = (RESERVATIONS, proof_of_change(row["_id"], line["operation"]))
-    return Accepted(value, proof=proof, updates=[update], stamped_late=[value])
+    return Accepted(value, proof=proof, updates=[update], stamped_late=[(row["_id"], value)])
 
 
 def reservation_lane(identity: Hashable) -> Lane:

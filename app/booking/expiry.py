@@ -17,11 +17,12 @@ from app.booking.intents import Intent, Lane, Target, View
 from app.booking.outcomes import Accepted
 from app.domain.ids import ResourceId
 from app.domain.lifecycle import Status
+from app.errors import Problem
 from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
 from app.storage.clock import stamped
 from app.storage.documents import Reservation, Resource
-from app.storage.reservation_transitions import ReadVersion, ReservationTransitions
+from app.storage.reservation_transitions import ReadVersion, ReservationTransitions, lapsed_by
 from app.storage.reservation_updates import HistoryLine
 from app.storage.reservations import RESERVATIONS
 from app.storage.span import Span
@@ -89,7 +90,7 @@ class Elapse(Intent[Reservation | None]):
             "from": self.before,
             "to": self.to,
         }
-        return accept_closure(row, line)
+        return accept_closure(row, line, None if self.lapsed_at is None else lapsed_by(self.lapsed_at))
 
     @property
     def _id(self) -> Hashable:
@@ -150,11 +151,15 @@ async def _close_all(
 
 
 async def _submit(committer: Committer, intents: list[Elapse]) -> int:
-    """Submit closures, of which none keeps another from being done; how many were done."""
+    """Submit closures, of which none keeps another from being done; how many were done.
+
+    Raises:
+        Problem: the database cannot be reached, or too much waits.
+    """
     values = await asyncio.gather(*(committer.submit(intent) for intent in intents), return_exceptions=True)
-    failures = [value for value in values if isinstance(value, BaseException)]
-    if len(failures) == len(intents) and failures:
-        raise failures[0]
+    for value in values:
+        if isinstance(value, BaseException) and not (isinstance(value, Problem) and value.name == "internal"):
+            raise value
     return sum(isinstance(value, Reservation) for value in values)
 
 

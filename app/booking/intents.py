@@ -58,6 +58,10 @@ class View(Protocol):
         """The rules of a service; None if there is no such service."""
 
     @abstractmethod
+    def stored_service_rules(self, service: ServiceId) -> ServiceRules | None:
+        """The rules of a service for what adds no load: also where its guard is missing, so that none book by it."""
+
+    @abstractmethod
     def calendar(self, resource: ResourceId) -> Calendar:
         """The occupants of a resource in the spans that the batch's intents asked for."""
 

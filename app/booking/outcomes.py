@@ -39,7 +39,8 @@ class Accepted(Generic[T_co]):
         blocks: The reservations whose block is new or moved, which the reach must cover.
         taken: The spans of those blocks, in which no expired hold may stay unmarked.
         documents: New documents of other collections.
-        stamped_late: The changed reservations that the database stamps as it writes them, to be given its stamp.
+        stamped_late: The changed reservations, by their ids as they are stored, that the database stamps as it writes
+            them, to be given its stamp.
     """
 
     value: T_co
@@ -49,7 +50,7 @@ class Accepted(Generic[T_co]):
     blocks: list[Reservation] = field(default_factory=list)
     taken: list[Span] = field(default_factory=list)
     documents: list[tuple[str, BsonDocument]] = field(default_factory=list)
-    stamped_late: list[Reservation] = field(default_factory=list)
+    stamped_late: list[tuple[object, Reservation]] = field(default_factory=list)
 
     @property
     def writes(self) -> bool:

@@ -1,6 +1,6 @@
 """The reads of one transaction: guards first, then rules, targets and occupants, all in the same snapshot."""
 
-from collections.abc import Generator, Hashable, Sequence
+from collections.abc import Generator, Hashable, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 
@@ -79,7 +79,7 @@ class Snapshot(View):
         Raises:
             Problem: `invalid` where it cannot be read, `unavailable` where its guard is missing.
         """
-        return self._usable(self._resource_rules.get(resource), (RESOURCES, resource), resource)
+        return self._guarded(self._readable(self._resource_rules, RESOURCES, resource), resource)
 
     @override
     def replace(self, rules: ResourceRules) -> None:
@@ -93,16 +93,20 @@ class Snapshot(View):
         Raises:
             Problem: `invalid` where it cannot be read, `unavailable` where its guard is missing.
         """
-        return self._usable(self._service_rules.get(service), (SERVICES, service), service_row(service))
+        return self._guarded(self.stored_service_rules(service), service_row(service))
 
-    def _usable(self, rules: F | None, document: tuple[str, str], guard: str) -> F | None:
-        """Rules whose document can be read and whose guard exists: guards are made with documents, and never here.
+    @override
+    def stored_service_rules(self, service: ServiceId) -> ServiceRules | None:
+        """The rules of a service, whether or not its guard exists; it raises as `service_rules` does."""
+        return self._readable(self._service_rules, SERVICES, service)
 
-        Raises:
-            Problem: `invalid` where the document cannot be read, `unavailable` where the guard is missing.
-        """
-        if document in self._unreadable:
-            raise self._unreadable[document]
+    def _readable(self, rules: Mapping[Id, F], collection: str, identity: Id) -> F | None:
+        if (problem := self._unreadable.get((collection, identity))) is not None:
+            raise problem
+        return rules.get(identity)
+
+    def _guarded(self, rules: F | None, guard: str) -> F | None:
+        """Rules whose guard exists: guards are made with documents, and never here."""
         if rules is not None and guard not in self.guards:
             raise missing_guard(guard)
         return rules

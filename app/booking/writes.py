@@ -58,14 +58,14 @@ def _apply(change: Update) -> Steps[None]:
         raise WriteConflict
 
 
-def _read_stamps(changed: Sequence[Reservation]) -> Steps[None]:
-    """Give reservations the stamps that the database has given them."""
+def _read_stamps(changed: Sequence[tuple[object, Reservation]]) -> Steps[None]:
+    """Give reservations, by their ids as they are stored, the stamps that the database has given them."""
     if not changed:
         return
-    rows = yield read_stamps([each.id for each in changed])
+    rows = yield read_stamps([identity for identity, _ in changed])
     stamps = {row["_id"]: row["updatedAt"] for row in rows}
-    for each in changed:
-        each.updated_at = stamps[each.id]
+    for identity, each in changed:
+        each.updated_at = stamps[identity]
 
 
 def _raised_reaches(blocks: Sequence[Reservation], snapshot: Snapshot) -> dict[ResourceId, Reach]:

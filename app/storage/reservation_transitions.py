@@ -66,4 +66,9 @@ class ReservationTransitions:
 
 def lapsed_holds(at: datetime) -> Filter:
     """The filter of the holds that expired at an instant or before, and are not marked as expired."""
-    return {"status": "pending", "expiresAt": {"$lte": at}}
+    return {"status": "pending", **lapsed_by(at)}
+
+
+def lapsed_by(at: datetime) -> Filter:
+    """The filter of what expired at an instant or before."""
+    return {"expiresAt": {"$lte": at}}

@@ -1,16 +1,28 @@
 """Holds expire by the database's clock, whatever the clock of the process."""
 
 from datetime import timedelta
+from typing import Any
+from uuid import UUID
 
 import pytest
+from bson import Binary
 
 from app.booking import BookingService
-from app.booking.expiry import complete_ended, expire_lapsed
+from app.booking.batch import WriteConflict
+from app.booking.expiry import Elapse, complete_ended, expire_lapsed
+from app.booking.transaction import attempt
 from app.domain.instants import SECOND, Millis
 from app.storage import reservation_transitions
 from app.storage.client import Store
 from app.storage.clock import Clock
-from tests.support.step_driver import add_resource, booking_of, running_booking_service
+from app.storage.reservation_transitions import ReadVersion
+from app.storage.steps import Step
+from tests.support.step_driver import (
+    add_resource,
+    booking_of,
+    optimistic_batch,
+    running_booking_service,
+)
 
 AHEAD = 3_600 * SECOND
 """By so much a process takes the database's clock to be further than it is."""
@@ -91,6 +103,55 @@ async def test_unmarkable_rows_do_not_stop_the_others(
 
     assert done == [1, 1]
     assert await store.database["reservations"].count_documents({"status": {"$in": ["pending", "confirmed"]}}) == 6
+
+
+@pytest.mark.parametrize("identity", [42, "hold", UUID(int=7), "x" * 300, 7.5])
+async def test_holds_with_ids_of_other_programs_are_marked(store: Store, identity: object) -> None:
+    """Whatever the id, and what has ended is completed behind them."""
+    await add_resource(store)
+    past = store.clock.now() - timedelta(hours=3)
+    row = {"resource": "room", "version": 1, "history": [], "startTime": past, "endTime": past + timedelta(hours=1)}
+    hold = {**row, "_id": Binary.from_uuid(identity) if isinstance(identity, UUID) else identity}
+    await store.database["reservations"].insert_one({**hold, "status": "pending", "expiresAt": past})
+    await store.database["reservations"].insert_one({**row, "status": "confirmed"})
+    async with running_booking_service(store) as booking:
+        done = [await expire_lapsed(store, booking.committer), await complete_ended(store, booking.committer, 1)]
+
+    assert done == [1, 1]
+    assert await store.database["outbox"].count_documents({}) == 2
+
+
+async def test_a_hold_that_another_program_confirms_is_not_expired(mock_store: Store) -> None:
+    """Without transactions too: between the read and the update it got another status, and no other version."""
+    await add_resource(mock_store)
+    async with running_booking_service(mock_store) as booking:
+        hold: Any = await booking.book(booking_of(hold_seconds=600))
+    identity = hold.id
+    over = {"$set": {"expiresAt": mock_store.clock.now() - timedelta(minutes=1)}}
+    await mock_store.database["reservations"].update_one({"_id": identity}, over)
+    read = ReadVersion(identity, 1)
+    at = mock_store.clock.now()
+    intent = Elapse(by="worker", read=read, before="pending", to="expired", at=at, lapsed_at=at)
+    body = attempt(optimistic_batch(intent))
+    step = next(body)
+    with pytest.raises(WriteConflict):  # noqa: PT012  # the body goes on step by step
+        while True:
+            if step.name == "reservations.update":
+                paid = {"$set": {"status": "confirmed"}}
+                await mock_store.database["reservations"].update_one({"_id": identity}, paid)
+            step = body.send(await performed(mock_store, step))
+
+    row = await mock_store.database["reservations"].find_one({"_id": identity})
+    assert row is not None
+    assert row["status"] == "confirmed"
+
+
+async def performed(store: Store, step: Step) -> Any:
+    """The result of a step without a transaction."""
+    if not step.method:
+        return None
+    result = getattr(store.database[step.collection], step.method)(*step.arguments, **step.options)
+    return await (result.to_list(None) if step.method == "find" else result)
 
 
 class TestClock:

@@ -79,6 +79,11 @@ class FixedView(View):
         return self.services.get(service)
 
     @override
+    def stored_service_rules(self, service: ServiceId) -> ServiceRules | None:
+        """The same."""
+        return self.service_rules(service)
+
+    @override
     def calendar(self, resource: ResourceId) -> Calendar:
         """The occupants, at first those of the stored reservations."""
         return self.calendars.setdefault(resource, Calendar(self.clock))

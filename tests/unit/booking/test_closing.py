@@ -116,6 +116,15 @@ async def test_the_cancellation_notice_binds_all_but_an_admin(mock_store: Store)
     assert (await closed(mock_store, confirmed, "cancelled", admin=True)).status == "cancelled"
 
 
+async def test_a_service_without_a_guard_keeps_nobody_from_cancelling(mock_store: Store) -> None:
+    """Another program has made it, and nothing was migrated since; its notice binds nevertheless."""
+    ahead, soon = await insert(mock_store), await insert(mock_store, startTime=mock_store.clock.now() + HOUR)
+    await mock_store.database["guards"].delete_many({})
+
+    assert (await closed(mock_store, ahead, "cancelled")).status == "cancelled"
+    assert await refused(mock_store, soon, "cancelled") == "too-late"
+
+
 async def test_an_unknown_one_is_not_found(mock_store: Store) -> None:
     """Whatever it is to become."""
     assert await refused(mock_store, ObjectId(), "cancelled") == "not-found"
