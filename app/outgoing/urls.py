@@ -1,6 +1,7 @@
 """Addresses of receivers that a client has given, as far as they can be judged without looking a name up."""
 
 import re
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -16,8 +17,9 @@ def url_fault(text: str) -> str | None:
     if _UNPRINTABLE.search(text):
         return "it has a blank or a control character in it"
     try:
+        urlsplit(text)  # it refuses brackets that the other takes for a name
         url = httpx.URL(text)
-    except httpx.InvalidURL:
+    except (httpx.InvalidURL, ValueError):
         return "its host, its port or its path cannot be read"
     tests = {
         "it must begin with https:// or http://": url.scheme not in {"http", "https"},

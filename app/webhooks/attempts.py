@@ -1,10 +1,12 @@
 """One attempt to deliver one event: the request with its signatures, what came of it, and the record of that."""
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 
 import pymongo
+import structlog
 from bson import ObjectId
 
 from app.outgoing.network import Network
@@ -18,6 +20,8 @@ RECORD_SECONDS = 10.0
 """How long the database may take for a record."""
 TEST_TYPE = "webhook.test"
 """The type of a test, which no event has."""
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,13 +52,16 @@ class Sender:
         self._box = box
         self._network = network
 
-    async def send(self, webhook: Webhook, kind: str, message: Message, *, seconds: float | None = None) -> Attempt:
-        """Send a message once, and record what came of it.
+    async def send(
+        self, webhook: Webhook, kind: str, event: str, body: Callable[[], str], *, seconds: float | None = None
+    ) -> Attempt:
+        """Send a message once, and record what came of it. Whatever goes wrong on the way is a failed attempt.
 
         Args:
             webhook: The receiver.
             kind: The type of the event.
-            message: The event, and its id.
+            event: The id of the event.
+            body: Renders the event.
             seconds: How long the request may take, if that is not as long as usual.
 
         Raises:
@@ -63,15 +70,18 @@ class Sender:
         at, began = self._store.clock.now(), time.monotonic()
         status, failure = None, None
         try:
-            status = await self._receiver(webhook).post(message, seconds)
+            status = await self._receiver(webhook).post(Message(event, body()), seconds)
         except DeliveryFailed as error:
             status, failure = error.status, error
         except SecretUnreadable as error:
             failure = DeliveryFailed(str(error))
+        except Exception as error:  # whatever it was, it must not be tried again at once and for ever
+            log.exception("an attempt to deliver an event failed", webhook=str(webhook.id), event_id=event)
+            failure = DeliveryFailed(type(error).__name__)
         delivery = WebhookDelivery(
             id=ObjectId(),
             webhook=webhook.id,
-            event=message.id,
+            event=event,
             type=kind,
             at=at,
             number=webhook.failures + 1,

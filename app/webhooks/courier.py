@@ -21,7 +21,7 @@ from app.storage.event_log import Bounds, EventLog, EventsGone
 from app.storage.webhooks import WebhookStore
 from app.webhooks.attempts import Attempt, Sender
 from app.webhooks.changes import change_by_worker
-from app.webhooks.payload import message_of
+from app.webhooks.payload import payload_of
 
 GIVEN_UP_AFTER = timedelta(days=3)
 """After so long a row of failures a webhook is paused."""
@@ -94,7 +94,7 @@ class Courier:
         return current if current.cursor == passed else await self._stored.move_cursor(current, passed)
 
     async def _deliver_one(self, webhook: Webhook, event: Event) -> Webhook | None:
-        attempt = await self._sender.send(webhook, event.type, message_of(event))
+        attempt = await self._sender.send(webhook, event.type, event_id(event.id), lambda: payload_of(event))
         with pymongo.timeout(ANSWER_SECONDS):
             if not attempt.delivered:
                 return await self._note_failure(webhook, event, attempt)

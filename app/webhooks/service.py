@@ -15,7 +15,6 @@ from app.errors import Problem, invalid_field, not_found
 from app.events.event_ids import place_of
 from app.http.etags import IfMatch, stale
 from app.outgoing.network import Network
-from app.outgoing.receiver import Message
 from app.outgoing.urls import names_refused_address
 from app.retries import retry
 from app.settings import Settings
@@ -204,7 +203,7 @@ class Webhooks:
         content = {"type": TEST_TYPE, "timestamp": render(self.now()), "data": {"webhook": identity}}
         sending()
         event, body = f"test_{token_hex(12)}", msgspec.json.encode(content).decode()
-        return await self._sender.send(webhook, TEST_TYPE, Message(event, body), seconds=within(TEST_SECONDS))
+        return await self._sender.send(webhook, TEST_TYPE, event, lambda: body, seconds=within(TEST_SECONDS))
 
     async def deliveries(
         self, identity: str, limit: int, before: tuple[datetime, ObjectId] | None

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 from pymongo.errors import AutoReconnect
@@ -22,6 +23,7 @@ from app.storage.client import Store
 from app.storage.documents import Webhook, WebhookDelivery
 from app.storage.leases import WEBHOOKS
 from app.storage.webhooks import WebhookStore
+from app.webhooks import courier
 from app.webhooks import dispatcher as dispatching_module
 from app.webhooks import service
 from app.webhooks.courier import GIVEN_UP_AFTER
@@ -345,6 +347,45 @@ class TestFailures:
         await patch(store, webhook, active=True)
         await look(sender)
         assert ids(hook)[tried:] == places
+
+    @pytest.mark.parametrize(
+        ("stored", "rendered", "reason"),
+        [
+            ({"url": "http://a[b/"}, {}, "ValueError"),
+            ({"secret": "whsec_x"}, {}, "Error"),
+            ({"active": True}, {"side_effect": KeyError("x")}, "KeyError"),
+        ],
+    )
+    async def test_what_cannot_be_sent_waits_too(
+        self,
+        store: Store,
+        clock: ManualClock,
+        hook: theirs.Receiver,
+        monkeypatch: pytest.MonkeyPatch,
+        stored: dict[str, Any],
+        rendered: dict[str, Any],
+        reason: str,
+    ) -> None:
+        """An address, a secret or an event of which no request can be made is a failure like others, with a pause."""
+        webhook = await add_webhook(store, hook.url)
+        await log_events(store)
+        await store.database["webhooks"].update_one({"_id": webhook.id}, {"$set": stored})
+        monkeypatch.setattr(courier, "payload_of", Mock(**{"return_value": "{}", **rendered}))
+        monkeypatch.setattr(dispatching_module, "PAUSE_SECONDS", 0.0)
+        sender = dispatcher_of(store)
+        with capture_logs() as logged:
+            for _ in range(2):
+                await sender.look()
+                await asyncio.gather(*sender._under_way.values())
+
+        failed = await read(store, webhook)
+        assert failed.failures == 1
+        assert failed.next_at is not None
+        assert failed.next_at > clock.now()
+        (attempt,) = await attempts(store, webhook)
+        assert attempt.error == reason
+        assert [bool(each["exc_info"]) for each in logged if each["log_level"] == "error"] == [True]
+        assert hook.requests == []
 
     async def test_a_refused_connection(self, store: Store) -> None:
         """Nobody listens there."""
