@@ -151,7 +151,7 @@ def retry_after(headers: Sequence[tuple[bytes, bytes]]) -> timedelta:
         return timedelta(seconds=min(int(text[:9]), RETRY_AFTER_MAX.total_seconds()))
     try:
         until = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return timedelta(0)
     pause = until.replace(tzinfo=until.tzinfo or UTC) - datetime.now(UTC)
     return min(max(pause, timedelta(0)), RETRY_AFTER_MAX)
