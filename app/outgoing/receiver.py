@@ -29,6 +29,8 @@ DRAIN_SECONDS = 1.0
 """For the body of an answer, so that the receiver is not cut off while it sends it."""
 DRAIN_BYTES = 16 * 1024
 RETRY_AFTER_MAX = timedelta(hours=1)
+REASON_CHARACTERS_MAX = 200
+"""Of why an attempt failed: it is stored for each, and may be what the other side chose."""
 
 _FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, AddressRefused, OSError)
 """What the library raises has no base of its own; a TimeoutError is an OSError."""
@@ -43,7 +45,7 @@ class Message:
 
 
 class DeliveryFailed(Exception):  # noqa: N818 -- an answer of the receiver, worth another try
-    """The receiver did not accept a message; the text says why, without the address.
+    """The receiver did not accept a message; the text says why, shortly and without the address.
 
     Attributes:
         status: The status of its answer, if there was one.
@@ -51,7 +53,7 @@ class DeliveryFailed(Exception):  # noqa: N818 -- an answer of the receiver, wor
     """
 
     def __init__(self, reason: str, status: int | None = None, pause: timedelta = timedelta(0)) -> None:
-        super().__init__(reason)
+        super().__init__(reason[:REASON_CHARACTERS_MAX])
         self.status = status
         self.pause = pause
 
@@ -94,10 +96,10 @@ class Receiver:
             raise DeliveryFailed(f"it did not answer within {seconds:g} seconds") from None
         except AddressRefused as error:
             raise DeliveryFailed(str(error)) from None
+        except (httpcore.ProtocolError, httpcore.UnsupportedProtocol, httpx.InvalidURL, ValueError) as error:
+            raise DeliveryFailed(type(error).__name__) from None  # its text may repeat the answer or the address
         except _FAILURES as error:
             raise DeliveryFailed(f"{type(error).__name__}: {error}".removesuffix(": ")) from None
-        except (httpx.InvalidURL, httpcore.UnsupportedProtocol, ValueError) as error:
-            raise DeliveryFailed(type(error).__name__) from None  # its text may repeat the address
         if not 200 <= answer.status < 300:  # noqa: PLR2004 -- the statuses of success
             redirected = "; redirects are not followed" if 300 <= answer.status < 400 else ""  # noqa: PLR2004 -- as above
             raise DeliveryFailed(f"it answered {answer.status}{redirected}", answer.status, retry_after(answer.headers))

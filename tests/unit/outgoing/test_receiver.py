@@ -132,9 +132,18 @@ class TestAnswers:
         first = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n"
         await receiver((), hook.url).post(HELLO)
 
-    @pytest.mark.parametrize("head", [b"HTTP/1.1 200 OK\r\n" + b"X-Y: z\r\n" * 100_000, b"SMTP ready\r\n\r\n", b""])
+    @pytest.mark.parametrize(
+        "head",
+        [
+            b"HTTP/1.1 200 OK\r\n" + b"X-Y: z\r\n" * 100_000,
+            b"HTTP/1.1 200 OK\r\n" + b"s3cret" * 10_000 + b"\r\n\r\n",
+            b"HTTP/1.1 s3cret" * 5_000 + b"\r\n\r\n",
+            b"SMTP ready\r\n\r\n",
+            b"",
+        ],
+    )
     async def test_nonsense_is_a_refusal(self, hook: theirs.Receiver, head: bytes) -> None:
-        """Heads of a megabyte, other protocols, and a connection that is closed without a word."""
+        """Heads of a megabyte, other protocols, and a connection closed without a word; none is quoted."""
 
         async def nonsense(writer: asyncio.StreamWriter) -> None:
             writer.write(head)
@@ -142,7 +151,11 @@ class TestAnswers:
 
         hook.answer = nonsense
 
-        assert "Error" in str(await self.refusal(hook.url))
+        assert str(await self.refusal(hook.url)) == "RemoteProtocolError"
+
+    def test_reasons_are_short(self) -> None:
+        """Of a long one the beginning is kept, as it is stored for each attempt."""
+        assert str(DeliveryFailed("ConnectError: " + "x" * 100_000)) == "ConnectError: " + "x" * 186
 
     async def test_a_stranger_with_a_certificate_of_his_own(self, tmp_path: Path) -> None:
         """TLS is verified: he gets nothing."""
