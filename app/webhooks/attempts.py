@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,7 +15,7 @@ from app.outgoing.receiver import DeliveryFailed, Message, Receiver
 from app.storage.client import Store
 from app.storage.documents import Webhook, WebhookDelivery
 from app.storage.webhooks import WebhookStore
-from app.webhooks.secret_box import SecretBox, SecretUnreadable
+from app.webhooks.secret_box import SecretBox, SecretUnreadable, live_former_secrets
 
 RECORD_SECONDS = 10.0
 """How long the database may take for a record."""
@@ -94,11 +95,13 @@ class Sender:
         return Attempt(delivery, timedelta(0) if failure is None else failure.pause)
 
     def _receiver(self, webhook: Webhook) -> Receiver:
-        """The receiver, with the key of its secret and those of former secrets that have not ended.
+        """The receiver, with the key of its secret and those of former secrets that sign as well.
 
         Raises:
             SecretUnreadable: the secret cannot be opened here.
         """
-        now = self._store.clock.now()
-        former = [each.secret for each in webhook.former_secrets or () if each.until > now]
-        return Receiver(webhook.url, [self._box.open(each) for each in (webhook.secret, *former)], self._network)
+        keys = [self._box.open(webhook.secret)]
+        for former in live_former_secrets(webhook, self._store.clock.now()):
+            with suppress(SecretUnreadable):  # its receivers can have the new one already; the doctor says so
+                keys.append(self._box.open(former.secret))
+        return Receiver(webhook.url, keys, self._network)

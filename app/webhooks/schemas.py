@@ -11,6 +11,7 @@ from app.http.models import Answer, Body, Instant, NeverNull, ResourceReference,
 from app.outgoing.urls import URL_CHARACTERS_MAX, url_fault
 from app.storage.documents import Webhook, WebhookDelivery
 from app.storage.outbox import EVENT_TYPES, EventType
+from app.webhooks.secret_box import live_former_secrets
 
 OVERLAP_MINUTES_MAX = 10_080
 """A week."""
@@ -124,7 +125,7 @@ class WebhookAnswer(Answer):
     @classmethod
     def of(cls, webhook: Webhook, now: datetime, **more: str) -> Self:
         """The answer about a webhook as it is at an instant; `more` are fields of a subclass."""
-        ends = [each.until for each in webhook.former_secrets or () if each.until > now]
+        ends = [each.until for each in live_former_secrets(webhook, now)]
         return cls.model_validate(
             webhook.model_dump(include={*WebhookAnswer.model_fields} - {"id", "cursor"})
             | {"id": str(webhook.id), "cursor": event_id(webhook.cursor)}

@@ -5,11 +5,13 @@ A copy of the database then holds nothing that signs. Without a key they are sto
 
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from collections.abc import Sequence
+from datetime import datetime
 from secrets import token_bytes
 
 from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from app.settings import WEBHOOK_PREFIX
+from app.storage.documents import FormerWebhookSecret, Webhook
 
 SECRET_BYTES = 32
 _SEALED = "sealed:"
@@ -27,6 +29,11 @@ def new_secret() -> str:
 def is_sealed(stored: str) -> bool:
     """Whether a stored secret is of no use without a key."""
     return stored.startswith(_SEALED)
+
+
+def live_former_secrets(webhook: Webhook, now: datetime) -> list[FormerWebhookSecret]:
+    """The secrets of a webhook from before its rotations that sign as well at an instant, the oldest first."""
+    return [each for each in webhook.former_secrets or () if each.until > now]
 
 
 class SecretBox:
@@ -49,11 +56,21 @@ class SecretBox:
         Raises:
             SecretUnreadable: none of the keys opens it.
         """
-        if not is_sealed(stored):
-            return b64decode(stored.removeprefix(WEBHOOK_PREFIX))
+        return b64decode(self._unseal(stored).removeprefix(WEBHOOK_PREFIX))
+
+    def reseal(self, stored: str) -> str:
+        """A stored secret as the first key seals it; as it was where none of the keys opens it."""
         try:
-            if self._keys is None:
-                raise SecretUnreadable("its secret is sealed, and RESERVA_SECRETS_KEY is not set")
-            return b64decode(self._keys.decrypt(stored.removeprefix(_SEALED)).decode().removeprefix(WEBHOOK_PREFIX))
+            return self.seal(self._unseal(stored))
+        except SecretUnreadable:
+            return stored
+
+    def _unseal(self, stored: str) -> str:
+        if not is_sealed(stored):
+            return stored
+        if self._keys is None:
+            raise SecretUnreadable("its secret is sealed, and RESERVA_SECRETS_KEY is not set")
+        try:
+            return self._keys.decrypt(stored.removeprefix(_SEALED)).decode()
         except InvalidToken:
             raise SecretUnreadable("its secret was sealed by another RESERVA_SECRETS_KEY") from None

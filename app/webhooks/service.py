@@ -27,7 +27,7 @@ from app.storage.webhooks import WebhookStore
 from app.webhooks.attempts import TEST_TYPE, Attempt, Sender
 from app.webhooks.changes import change_by
 from app.webhooks.schemas import NewWebhook, WebhookPatch
-from app.webhooks.secret_box import SecretBox, new_secret
+from app.webhooks.secret_box import SecretBox, live_former_secrets, new_secret
 
 WEBHOOKS_MAX = 100
 """Webhooks of one database; creations at the same moment may each exceed it by one."""
@@ -154,9 +154,10 @@ class Webhooks:
         def rotated(webhook: Webhook, now: datetime) -> Mapping[str, object]:
             former: list[FormerWebhookSecret] = []
             if overlap_minutes:
-                former = [each for each in webhook.former_secrets or () if each.until > now]
                 until = now + timedelta(minutes=overlap_minutes)
-                former.append(FormerWebhookSecret(secret=webhook.secret, until=until))
+                former = [*live_former_secrets(webhook, now), FormerWebhookSecret(secret=webhook.secret, until=until)]
+                # The key that sealed them may be taken away before they end.
+                former = [each.model_copy(update={"secret": self._box.reseal(each.secret)}) for each in former]
             return {"secret": self._box.seal(secret), "former_secrets": former[-FORMER_SECRETS_MAX:] or None}
 
         return IssuedWebhook(await self._change(identity, rotated, if_match, by), secret)

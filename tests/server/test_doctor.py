@@ -26,11 +26,12 @@ from app.pids import PLACE
 from app.reconciliation.engine import reconcile_reservations
 from app.settings import Settings
 from app.storage.client import Store, connect
-from app.storage.documents import Beat
+from app.storage.documents import Beat, FormerWebhookSecret
 from app.storage.keys import KeyStore
 from app.storage.leases import LeaseStore
 from app.storage.processes import BeatStore, ProcessStore
 from app.storage.server_facts import Member, read_member
+from app.webhooks.secret_box import SecretBox
 from app.webhooks.service import Webhooks
 from tests.support.alert_findings import insert_open_findings
 from tests.support.commands import run_reserva
@@ -442,6 +443,12 @@ async def test_webhooks(healthy: Store, examine_healthy: Examine) -> None:
     await Webhooks(healthy, Settings(secrets_key=key)).rotate(str(webhook.id), "me")
     sealed = named(await examine_healthy(), "problem")["webhooks"]
     openable = await examine_healthy(secrets_key=key)
+    former = FormerWebhookSecret(secret=webhook.secret, until=healthy.clock.now() + HOUR).model_dump()
+    await healthy.database["webhooks"].update_one({}, {"$set": {"formerSecrets": [former]}})
+    plain = named(await examine_healthy(secrets_key=key), "warning")["webhooks"]
+    former["secret"] = SecretBox(Settings(secrets_key="B" * 42 + "A=").sealing_keys()).seal(webhook.secret)
+    await healthy.database["webhooks"].update_one({}, {"$set": {"formerSecrets": [former]}})
+    foreign = named(await examine_healthy(secrets_key=key), "warning")["webhooks"]
 
     assert "3,6" in behind
     assert "2 events behind" in behind
@@ -451,6 +458,8 @@ async def test_webhooks(healthy: Store, examine_healthy: Examine) -> None:
     assert "RESERVA_SECRETS_KEY is not set" in sealed
     assert "RESERVA_SECRETS_KEY" not in named(openable, "problem")["webhooks"]
     assert "webhooks" not in named(openable, "warning")
+    assert "The secrets of 1 webhook are stored as they are" in plain
+    assert f"A former secret of the webhook {webhook.id} does not sign: its secret was sealed by another" in foreign
 
 
 async def test_keys_that_end(healthy: Store, examine_healthy: Examine) -> None:

@@ -23,9 +23,8 @@ from app.storage.client import Store
 from app.storage.documents import Webhook, WebhookDelivery
 from app.storage.leases import WEBHOOKS
 from app.storage.webhooks import WebhookStore
-from app.webhooks import courier
+from app.webhooks import courier, service
 from app.webhooks import dispatcher as dispatching_module
-from app.webhooks import service
 from app.webhooks.courier import GIVEN_UP_AFTER
 from app.webhooks.metrics import read_figures
 from app.webhooks.schemas import WebhookPatch
@@ -49,7 +48,7 @@ from tests.support.webhooks import (
 )
 
 pytestmark = pytest.mark.servers("any")
-KEY = "A" * 43 + "="
+KEY, KEY2 = "A" * 43 + "=", "B" * 42 + "A="
 
 
 @pytest.fixture
@@ -359,7 +358,6 @@ class TestFailures:
     async def test_what_cannot_be_sent_waits_too(
         self,
         store: Store,
-        clock: ManualClock,
         hook: theirs.Receiver,
         monkeypatch: pytest.MonkeyPatch,
         stored: dict[str, Any],
@@ -381,7 +379,7 @@ class TestFailures:
         failed = await read(store, webhook)
         assert failed.failures == 1
         assert failed.next_at is not None
-        assert failed.next_at > clock.now()
+        assert failed.next_at > store.clock.now()
         (attempt,) = await attempts(store, webhook)
         assert attempt.error == reason
         assert [bool(each["exc_info"]) for each in logged if each["log_level"] == "error"] == [True]
@@ -489,6 +487,36 @@ class TestSecrets:
         assert Verifier(issued.secret).verify(after.body, after.headers)
         with pytest.raises(WebhookVerificationError):
             Verifier(webhook.secret).verify(after.body, after.headers)
+
+    async def test_the_key_changes_during_an_overlap(self, store: Store, hook: theirs.Receiver) -> None:
+        """A rotation seals the former secrets anew, so both sign without the old key, and what was plain is sealed."""
+        old, both, new = (Settings(webhook_private=True, secrets_key=each) for each in (KEY, f"{KEY2},{KEY}", KEY2))
+        webhook = await add_webhook(store, hook.url)
+        former = [webhook.secret]
+        for settings in (old, both):
+            issued = await Webhooks(store, settings).rotate(str(webhook.id), "me", overlap_minutes=60)
+            former.append(issued.secret)
+        await log_events(store)
+        await look(dispatcher_of(store, new))
+
+        (got,) = hook.requests
+        for secret in former:
+            assert Verifier(secret).verify(got.body, got.headers)
+        assert "whsec_" not in str(await store.database["webhooks"].find_one())
+
+    async def test_a_former_secret_that_cannot_be_opened_is_left_out(self, store: Store, hook: theirs.Receiver) -> None:
+        """It keeps no event from going out, signed by the new one; a rotation without its key leaves it as it is."""
+        webhook = await add_webhook(store, hook.url)
+        old, new = (Webhooks(store, Settings(webhook_private=True, secrets_key=each)) for each in (KEY, KEY2))
+        await old.rotate(str(webhook.id), "me")
+        sealed = (await read(store, webhook)).secret
+        issued = await new.rotate(str(webhook.id), "me", overlap_minutes=60)
+        await log_events(store)
+        await look(dispatcher_of(store, Settings(webhook_private=True, secrets_key=KEY2)))
+
+        (got,) = hook.requests
+        assert Verifier(issued.secret).verify(got.body, got.headers)
+        assert [each.secret for each in (await read(store, webhook)).former_secrets or ()] == [sealed]
 
     async def test_sealed_secrets_sign(self, store: Store, hook: theirs.Receiver) -> None:
         """Where the key is missing, nothing goes out unsigned: that is a failure with its reason."""

@@ -1,22 +1,25 @@
 """Webhooks: whether events reach their receivers, and whether a copy of the database could sign."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 
 from app.migration.report import number
 from app.operations.doctor.observation import Observation, ok, problem, warning
 from app.operations.doctor.subject import LATE_SECONDS, Subject
 from app.webhooks.metrics import WebhookFigures, read_figures
-from app.webhooks.secret_box import SecretBox, SecretUnreadable, is_sealed
+from app.webhooks.secret_box import SecretBox, SecretUnreadable, is_sealed, live_former_secrets
 
 
 async def check_webhooks(subject: Subject) -> AsyncIterator[Observation]:
     """Whether webhooks are paused or behind, and how their secrets are stored."""
     figures = await read_figures(subject.store)
     box = SecretBox(subject.settings.sealing_keys())
+    now = subject.store.clock.now()
+    plain = 0
     for each in figures:
-        for observation in _observe(each, box):
+        former = [old.secret for old in live_former_secrets(each.webhook, now)]
+        plain += not all(map(is_sealed, (each.webhook.secret, *former)))
+        for observation in _observe(each, former, box):
             yield observation
-    plain = sum(not is_sealed(each.webhook.secret) for each in figures)
     if plain:
         yield warning(
             f"The secrets of {number(plain, 'webhook')} are stored as they are: a copy of the database can sign.",
@@ -26,12 +29,12 @@ async def check_webhooks(subject: Subject) -> AsyncIterator[Observation]:
         yield ok(f"{number(len(figures), 'webhook')}; none is behind.")
 
 
-def _observe(figures: WebhookFigures, box: SecretBox) -> Iterator[Observation]:
-    webhook = figures.webhook
-    try:
-        box.open(webhook.secret)
-    except SecretUnreadable as error:
-        yield problem(f"Nothing is sent to the webhook {webhook.id}: {error}.", "Set the key that sealed it.")
+def _observe(figures: WebhookFigures, former: Sequence[str], box: SecretBox) -> Iterator[Observation]:
+    webhook, remedy = figures.webhook, "Set the key that sealed it."
+    if fault := _fault(webhook.secret, box):
+        yield problem(f"Nothing is sent to the webhook {webhook.id}: {fault}.", remedy)
+    if fault := next(filter(None, (_fault(each, box) for each in former)), None):
+        yield warning(f"A former secret of the webhook {webhook.id} does not sign: {fault}.", remedy)
     if webhook.paused_at is not None:
         since = f"{webhook.paused_at:%Y-%m-%d %H:%M} UTC"
         yield problem(
@@ -43,3 +46,12 @@ def _observe(figures: WebhookFigures, box: SecretBox) -> Iterator[Observation]:
             f"The webhook {webhook.id} is {figures.lag_seconds:,.0f} s and {figures.lag_events:,} events behind.",
             "See `GET /v1/webhooks/{id}/deliveries`, and whether a worker runs.",
         )
+
+
+def _fault(secret: str, box: SecretBox) -> str | None:
+    """Why a stored secret cannot be opened; None if it can."""
+    try:
+        box.open(secret)
+    except SecretUnreadable as error:
+        return str(error)
+    return None
