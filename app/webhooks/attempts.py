@@ -9,6 +9,7 @@ from datetime import timedelta
 import pymongo
 import structlog
 from bson import ObjectId
+from pymongo.errors import PyMongoError
 
 from app.outgoing.network import Network
 from app.outgoing.receiver import DeliveryFailed, Message, Receiver
@@ -64,9 +65,6 @@ class Sender:
             event: The id of the event.
             body: Renders the event.
             seconds: How long the request may take, if that is not as long as usual.
-
-        Raises:
-            pymongo.errors.PyMongoError: the database failed; whether the event was delivered is then not recorded.
         """
         at, began = self._store.clock.now(), time.monotonic()
         status, failure = None, None
@@ -90,9 +88,17 @@ class Sender:
             error=None if failure is None else str(failure),
             milliseconds=round((time.monotonic() - began) * 1_000),
         )
-        with pymongo.timeout(RECORD_SECONDS):
-            await self._stored.record(delivery)
+        await self._record(delivery)
         return Attempt(delivery, timedelta(0) if failure is None else failure.pause)
+
+    async def _record(self, delivery: WebhookDelivery) -> None:
+        """Store what came of an attempt, if the database does: what follows from it does not wait for that."""
+        try:
+            with pymongo.timeout(RECORD_SECONDS):
+                await self._stored.record(delivery)
+        except PyMongoError as error:
+            about = {"webhook": str(delivery.webhook), "event_id": delivery.event}
+            log.warning("an attempt is not recorded", reason=f"{type(error).__name__}: {error}", **about)
 
     def _receiver(self, webhook: Webhook) -> Receiver:
         """The receiver, with the key of its secret and those of former secrets that sign as well.

@@ -6,10 +6,10 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from datetime import timedelta
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import AsyncMock, Mock
 
 import pytest
-from pymongo.errors import AutoReconnect
+from pymongo.errors import AutoReconnect, ExecutionTimeout
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
 from structlog.testing import capture_logs
@@ -21,7 +21,7 @@ from app.outgoing import receiver as outgoing
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Webhook, WebhookDelivery
-from app.storage.leases import WEBHOOKS
+from app.storage.leases import WEBHOOKS, Grant, LeaseStore, OwnershipLost
 from app.storage.webhooks import WebhookStore
 from app.webhooks import courier, service
 from app.webhooks import dispatcher as dispatching_module
@@ -620,6 +620,29 @@ class TestProcesses:
         await look(sender)
 
         assert ids(hook) == places
+
+    async def test_a_late_grant_is_renewed_first(
+        self, store: Store, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The lease counts from the request for it: if the answer was late, another process may have it by now."""
+        await add_webhook(store, hook.url)
+        await log_events(store)
+        first, second, acquire = dispatcher_of(store), dispatcher_of(store), LeaseStore.acquire
+
+        async def late(*args: Any, **options: Any) -> Grant | None:
+            grant = await acquire(*args, **options)
+            monkeypatch.setattr(LeaseStore, "acquire", acquire)
+            await store.database["leases"].update_one({"_id": WEBHOOKS}, {"$unset": {"owner": ""}})
+            await second.look()
+            await asyncio.gather(*second._under_way.values())
+            first._beat_at -= dispatching_module.DEAD_SECONDS
+            return grant
+
+        monkeypatch.setattr(LeaseStore, "acquire", late)
+        with pytest.raises(OwnershipLost):
+            await first.look()
+
+        assert len(hook.requests) == 1
 
     async def test_a_note_that_fails_is_repeated(
         self, store: Store, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch
