@@ -107,10 +107,10 @@ class Dispatcher:
         """
         with pymongo.timeout(ANSWER_SECONDS):
             if self._grant is None:
+                self._beat_at = self._now()  # before the answer, which may be late
                 self._grant = await self._leases.acquire(new_owner(), WEBHOOKS, dead_seconds=DEAD_SECONDS)
                 if self._grant is None:
                     return BEAT_SECONDS
-                self._beat_at = self._now()
             await self._beat(self._grant)
             bounds = await self._log.bounds()
             due = await self._webhooks.due(bounds.last, self._store.clock.now())

@@ -385,6 +385,27 @@ class TestFailures:
         assert [bool(each["exc_info"]) for each in logged if each["log_level"] == "error"] == [True]
         assert hook.requests == []
 
+    async def test_an_attempt_that_cannot_be_recorded(
+        self, store: Store, clock: ManualClock, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """What came of it counts all the same: after a failure there is a pause, and what was taken is not repeated."""
+        monkeypatch.setattr(dispatching_module, "PAUSE_SECONDS", 0.0)
+        monkeypatch.setattr(WebhookStore, "record", AsyncMock(side_effect=ExecutionTimeout("full")))
+        webhook = await add_webhook(store, hook.url)
+        places = await log_events(store, 2)
+        hook.answer = answer_with(500)
+        sender = dispatcher_of(store)
+        await look(sender)
+        await look(sender)
+        failed = await read(store, webhook)
+        assert (failed.failures, len(hook.requests)) == (1, 1)
+        assert failed.next_at is not None
+        hook.answer = answer_with(204)
+        clock.set(failed.next_at)
+        await look(sender)
+
+        assert ids(hook) == [places[0], *places]
+
     async def test_a_refused_connection(self, store: Store) -> None:
         """Nobody listens there."""
         webhook = await add_webhook(store, "http://127.0.0.1:1/")
