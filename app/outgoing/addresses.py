@@ -5,11 +5,13 @@ whoever may make a webhook would reach through us what the network keeps from ot
 in themselves are judged by that one.
 """
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 _UNICAST = IPv6Network("2000::/3")
 """All that is routed between networks today; what lies outside is local, reserved or a translation."""
 _NAT64 = IPv6Network("64:ff9b::/96")
+_LOCAL = (IPv4Network("192.0.0.0/24"), IPv4Network("168.63.129.16/32"))
+"""Of protocols between neighbours, and of the platform of a cloud: what counts as public, and is not routed to all."""
 
 
 def is_public(text: str) -> bool:
@@ -33,7 +35,8 @@ def is_public(text: str) -> bool:
 
 
 def _is_public(address: IPv4Address) -> bool:
-    return address.is_global and not (address.is_multicast or address.is_reserved)
+    is_local = any(address in network for network in _LOCAL)
+    return address.is_global and not (address.is_multicast or address.is_reserved or is_local)
 
 
 def _last_four_bytes(address: IPv6Address) -> IPv4Address:
