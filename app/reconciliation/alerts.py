@@ -21,7 +21,7 @@ from app import cron, job_queue
 from app.domain.instants import render
 from app.job_queue import Queue
 from app.outgoing.network import Network
-from app.outgoing.pauses import pause_after
+from app.outgoing.pauses import is_waiting, pause_after
 from app.outgoing.receiver import DeliveryFailed, Message, Receiver
 from app.reconciliation.findings.context import read_context
 from app.reconciliation.messages import LINES_MAX, alert_message, finding_line, message_text, overlap_text
@@ -174,9 +174,8 @@ class _Sender:
 
     def may_send(self) -> bool:
         """Whether to try: nothing failed, the pause after a failure is over, or the receiver is another one."""
-        delivery = self.delivery
-        paused = delivery.next_at is not None and self.store.clock.now() < delivery.next_at
-        return not paused or delivery.receiver != self.receiver.fingerprint
+        is_another = self.delivery.receiver != self.receiver.fingerprint
+        return is_another or not is_waiting(self.delivery.next_at, self.store.clock.now())
 
     async def send(self, message: Message) -> bool:
         """Send a message once; whether it was accepted. The first, second, fourth, … failure is logged.

@@ -60,9 +60,16 @@ class LeaseStore:
     async def acquire(
         self, owner: str, name: str = RECONCILIATION, *, dead_seconds: float = DEAD_SECONDS
     ) -> Grant | None:
-        """Take the lease if it is free or its owner was silent for so long; None while another process has it."""
-        now = self.store.clock.now()
-        free = [{"owner": {"$exists": False}}, {"beatAt": {"$lt": now - timedelta(seconds=dead_seconds)}}]
+        """Take the lease if it is free or its owner was silent for so long; None while another process has it.
+
+        A beat as far in the future is of before the clock was set back: an owner that lives would have beaten since.
+        """
+        now, silence = self.store.clock.now(), timedelta(seconds=dead_seconds)
+        free = [
+            {"owner": {"$exists": False}},
+            {"beatAt": {"$lt": now - silence}},
+            {"beatAt": {"$gt": now + silence}},
+        ]
         wanted = {"_id": name, "$or": free}
         change = {"$inc": {"epoch": 1}, "$set": {"owner": owner, "beatAt": now}}
         leases = self.store.database[_COLLECTION]

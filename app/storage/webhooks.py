@@ -73,13 +73,20 @@ class WebhookStore:
         sending()
         return bool((await self.store.database[_WEBHOOKS].delete_one(which)).deleted_count)
 
-    async def due(self, last: int, now: datetime) -> list[Webhook]:
-        """The webhooks that have something to do: events up to a place are ahead, and no pause is under way."""
+    async def due(self, last: int, now: datetime, farthest: datetime) -> list[Webhook]:
+        """The webhooks that have something to do: events up to a place are ahead, and no pause is under way.
+
+        Args:
+            last: The place.
+            now: The current instant.
+            farthest: The latest at which a pause can end; one that ends later was begun before the clock was set back.
+        """
+        over = [{"nextAt": {"$exists": False}}, {"nextAt": {"$lte": now}}, {"nextAt": {"$gt": farthest}}]
         waiting: Filter = {
             "active": True,
             "pausedAt": {"$exists": False},
             "cursor": {"$lt": last},
-            "$or": [{"nextAt": {"$exists": False}}, {"nextAt": {"$lte": now}}],
+            "$or": over,
         }
         rows = await self.store.database[_WEBHOOKS].find(waiting, {"history": 0}).sort("_id", 1).to_list(None)
         return _readable(rows)

@@ -14,7 +14,7 @@ import structlog
 from app.domain.instants import render
 from app.events.event_ids import event_id
 from app.events.filters import EventFilters
-from app.outgoing.pauses import pause_after
+from app.outgoing.pauses import is_waiting, pause_after
 from app.storage.client import Store
 from app.storage.documents import Event, Webhook
 from app.storage.event_log import Bounds, EventLog, EventsGone
@@ -72,7 +72,7 @@ class Courier:
         return current is None or current.cursor != webhook.cursor
 
     def _is_due(self, webhook: Webhook, bounds: Bounds) -> bool:
-        waits = webhook.next_at is not None and webhook.next_at > self._store.clock.now()
+        waits = is_waiting(webhook.next_at, self._store.clock.now())
         return webhook.active and webhook.paused_at is None and not waits and webhook.cursor < bounds.last
 
     async def _deliver_some(self, webhook: Webhook, last: int, may_send: Callable[[], bool]) -> Webhook | None:

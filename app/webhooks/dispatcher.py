@@ -14,6 +14,7 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from app.outgoing.network import Network
+from app.outgoing.pauses import farthest
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Webhook
@@ -113,7 +114,8 @@ class Dispatcher:
                     return BEAT_SECONDS
             await self._beat(self._grant)
             bounds = await self._log.bounds()
-            due = await self._webhooks.due(bounds.last, self._store.clock.now())
+            now = self._store.clock.now()
+            due = await self._webhooks.due(bounds.last, now, farthest(now))
         for webhook in due:
             if webhook.id not in self._under_way:
                 task = asyncio.create_task(self._deliver(webhook, bounds), name=f"webhook {webhook.id}")

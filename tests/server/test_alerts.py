@@ -170,6 +170,18 @@ async def test_retry_after_is_respected(store: Store, clock: ManualClock, hook: 
     assert await sender.announce(store) == 1
 
 
+async def test_the_clock_is_set_back(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
+    """A pause that ends later than any can is over, and so is the lease of a sender that beat in the future."""
+    await insert_open_findings(store, "a")
+    hook.answer = answer_with(500)
+    await Alerts(Settings(alert_url=hook.url)).announce(store)
+    await LeaseStore(store).acquire("a sender that was killed", ALERTS)
+    clock.set(SEVEN - timedelta(days=1))
+    hook.answer = answer_with(204)
+
+    assert await Alerts(Settings(alert_url=hook.url)).announce(store) == 1
+
+
 async def test_another_address_is_tried_at_once(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
     """A new address does not wait for the pause that the old address asked for."""
     await insert_open_findings(store, "a")

@@ -295,6 +295,18 @@ class TestFailures:
 
         assert (await read(store, webhook)).next_at == clock.now() + timedelta(hours=1)
 
+    async def test_the_clock_is_set_back(self, store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
+        """A pause that ends later than any can is over, and so is the lease of an owner that beat in the future."""
+        await add_webhook(store, hook.url)
+        places = await log_events(store)
+        hook.answer = answer_with(500)
+        await look(dispatcher_of(store))  # and is heard of no more
+        clock.advance(-24 * 60 * MINUTE)
+        hook.answer = answer_with(204)
+        await look(dispatcher_of(store))
+
+        assert ids(hook) == places * 2
+
     async def test_away_for_an_hour(self, store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:
         """Attempts become rarer, and once the receiver is back it gets everything in order, without a gap."""
         webhook = await add_webhook(store, hook.url)
