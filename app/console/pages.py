@@ -22,7 +22,7 @@ from app.console.navigation import ENTRIES
 from app.console.words import LANGUAGES, Speaker, chosen_language
 from app.errors import Problem
 from app.http.cookies import read_cookie
-from app.http.problems import EXCEPTION_HANDLERS
+from app.http.problems import EXCEPTION_HANDLERS, render_problem
 from app.http.request import AnyRequest, Request
 
 SIGN_IN = "/console/sign-in"
@@ -96,6 +96,19 @@ def page(
     )
 
 
+def refused_page(request: AnyRequest, name: str, problem: Problem, **context: Any) -> Template:
+    """A page that says itself why its form was refused; the problem counts, and is logged, as any other.
+
+    Args:
+        request: The request that was refused.
+        name: The page, whose template shows `problem`.
+        problem: Why.
+        context: As of `page`.
+    """
+    headers = _kept(render_problem(problem, request))
+    return page(request, name, status=problem.kind.status, headers=headers, problem=problem, **context)
+
+
 async def long_part(request: Request, name: str, **context: Any) -> str:
     """A long part of a page, `<name>.html`, rendered in a thread; a page shows it as it is.
 
@@ -145,8 +158,12 @@ def _problem_page(request: AnyRequest, error: Exception) -> Response[Any]:
             return page(request, "again")  # a link in a message: browsers send the cookie with our own pages' requests
         back = quote(_own_address(request), safe="/")
         return see(f"{SIGN_IN}?next={back}")
-    kept = {name: value for name, value in answer.headers.items() if name.lower() != "content-type"}
-    return page(request, "problem", status=problem["status"], headers=kept, problem=problem)
+    return page(request, "problem", status=problem["status"], headers=_kept(answer), problem=problem)
+
+
+def _kept(answer: Response[Any]) -> dict[str, str]:
+    """The headers of a problem document that its page has as well."""
+    return {name: value for name, value in answer.headers.items() if name.lower() != "content-type"}
 
 
 PAGE_PROBLEMS: ExceptionHandlersMap = {

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from app.access.routes import caller_of, in_session
-from app.console.pages import page, see
+from app.console.pages import page, refused_page, see
 from app.console.review import LISTS, ORDERS, VERBS, Listed, read_queue, review
 from app.console.wall_times import stamp, wall, zones_of
 from app.domain.instants import from_millis
@@ -133,8 +133,10 @@ async def _finding(
 ) -> Response[Any]:
     """The page of a finding; with a problem that says why something was not done."""
     shown = await review(findings, await findings.read(finding_id), caller_of(request))
-    status = 200 if problem is None else problem.kind.status
-    return page(request, "finding", section="review", status=status, shown=shown, done=done, problem=problem, **_TIMES)
+    context = {"section": "review", "shown": shown, "done": done, **_TIMES}
+    if problem is None:
+        return page(request, "finding", problem=None, **context)
+    return refused_page(request, "finding", problem, **context)
 
 
 router = Router("/", route_handlers=[queue, finding, move, decide])

@@ -14,7 +14,7 @@ from app.access.signed_in import check_origin, cookie_name, is_secure, session_o
 from app.access.tokens import Token, hash_of
 from app.caller import METRICS_SCOPE, Caller
 from app.console.navigation import ENTRIES
-from app.console.pages import LANGUAGE_COOKIE, SIGN_IN, THEME_COOKIE, THEMES, own_address, page, see
+from app.console.pages import LANGUAGE_COOKIE, SIGN_IN, THEME_COOKIE, THEMES, own_address, page, refused_page, see
 from app.console.words import LANGUAGES
 from app.errors import Problem
 from app.http.forms import read_form
@@ -41,7 +41,7 @@ async def sign_in(request: Request) -> Response[Any]:
         check_origin(request)
         token = await _open(request, form.get("key", "").strip())
     except Problem as problem:
-        return page(request, "sign-in", status=problem.kind.status, following=following, problem=problem)
+        return refused_page(request, "sign-in", problem, following=following)
     return _with_cookie(request, following, token, SESSION_HOURS * 3_600)
 
 

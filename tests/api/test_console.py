@@ -15,6 +15,7 @@ from app.access.tokens import Token, hash_of
 from app.console.navigation import ENTRIES
 from tests.support.api_client import ApiClient
 from tests.support.http_client import create_key
+from tests.support.scraped import Scraped
 from tests.support.times import NINE
 
 SIGN_IN = "/console/sign-in"
@@ -135,6 +136,21 @@ async def test_a_wrong_key(browser: httpx.AsyncClient, text: str) -> None:
     assert refused.status_code == 401
     assert 'role="alert"' in refused.text
     assert "set-cookie" not in refused.headers
+
+
+async def test_a_refusal_that_a_page_shows_is_a_problem(api: ApiClient, browser: httpx.AsyncClient) -> None:
+    """It counts in the metrics as any other, and its page has the headers of its problem."""
+
+    async def counted() -> int:
+        scrape = Scraped((await api.get("/metrics")).text)
+        return scrape.by("reserva_http_problems_total", "problem")["unauthenticated"]
+
+    before = await counted()
+    refused = await sign_in(browser, "rsv_aaaaaaaa_bbbbbbbbbbbbbbbbbbbbbbbb")
+
+    assert await counted() == before + 1
+    assert refused.headers["WWW-Authenticate"] == "Bearer"
+    assert refused.headers["Content-Type"].startswith("text/html")
 
 
 @pytest.mark.parametrize("scopes", [["metrics:read"], ["reservations:read"]])

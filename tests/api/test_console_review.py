@@ -12,6 +12,7 @@ from bson import ObjectId
 from tests.support.api_client import ApiClient, ok
 from tests.support.findings import insert_duplicate, insert_finding, only_finding, reconcile
 from tests.support.http_client import create_key
+from tests.support.log_lines import logging_to_text
 from tests.support.times import HOUR, NINE
 
 REVIEW = "/console/review"
@@ -148,9 +149,12 @@ async def test_what_is_refused(
     finding = await overlap(api)
     encoded = {name: text.encode("utf-8", "replace").decode() for name, text in fields.items()}
 
-    answer = await send(browser, f"{REVIEW}/{finding['id']}/{verb}", **encoded)
+    with logging_to_text() as log:
+        answer = await send(browser, f"{REVIEW}/{finding['id']}/{verb}", **encoded)
+    (line,) = [each for each in log.lines("request", "slow request") if each["method"] == "POST"]
 
-    assert answer.status_code == status
+    assert answer.status_code == line["status"] == status
+    assert line.get("problem")
     assert 'role="alert"' in answer.text
     assert (await only_finding(api))["version"] == finding["version"]
 
