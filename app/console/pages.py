@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, partial
 from typing import Any
 from urllib.parse import quote
 
@@ -46,8 +46,8 @@ def template_config() -> "TemplateConfig[JinjaTemplateEngine]":
 
 @cache
 def _environment() -> Environment:
-    """The templates of this process; what they show is escaped."""
-    return Environment(
+    """The templates of this process; what they show is escaped. `quoted` makes a text one part of an address."""
+    made = Environment(
         loader=PackageLoader("app.console"),
         autoescape=True,
         undefined=StrictUndefined,
@@ -55,6 +55,8 @@ def _environment() -> Environment:
         lstrip_blocks=True,
         auto_reload=False,
     )
+    made.filters["quoted"] = partial(quote, safe="")
+    return made
 
 
 def page(

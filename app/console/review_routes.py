@@ -33,6 +33,7 @@ OrderParameter = Annotated[FindingOrder, QueryParameter(description="As in the A
 ResourceParameter = Annotated[str, QueryParameter(description="Findings of this resource; empty: of all.")]
 Done = Annotated[str | None, QueryParameter(description="What a form has done.")]
 
+_DONE = ("move", *VERBS)
 _TIMES: dict[str, Any] = {"wall": wall, "stamp": stamp}
 
 
@@ -70,7 +71,7 @@ async def finding(
     request: Request, finding_id: FromPath[str], findings: NamedDependency[Findings], done: Done = None
 ) -> Response[Any]:
     """One finding."""
-    return await _finding(request, findings, finding_id, done=done)
+    return await _finding(request, findings, finding_id, done=done if done in _DONE else None)
 
 
 @post("/console/review/{finding_id:str}/move", guards=[in_session("findings:review", "reservations:write")])

@@ -17,6 +17,7 @@ from app.http.routing import get, post
 from app.reservations.service import Reservations
 
 _ENDS: Mapping[str, Status] = {"cancel": "cancelled", "complete": "completed", "no-show": "no-show"}
+_VERBS = ("confirm", *_ENDS)
 
 Done = Annotated[str | None, QueryParameter(description="What a button has done.")]
 
@@ -25,7 +26,9 @@ Done = Annotated[str | None, QueryParameter(description="What a button has done.
 async def today(request: Request, reservations: NamedDependency[Reservations], done: Done = None) -> Response[Any]:
     """Arrivals, what runs, what is late, and what is to be confirmed."""
     lists = await read_today(reservations.store, caller_of(request))
-    return page(request, "today", lists=lists, now=reservations.store.clock.now(), done=done)
+    return page(
+        request, "today", lists=lists, now=reservations.store.clock.now(), done=done if done in _VERBS else None
+    )
 
 
 @post("/console/today/{reservation_id:str}/{verb:str}", guards=[in_session("reservations:write")])

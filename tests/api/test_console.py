@@ -94,6 +94,29 @@ async def test_the_cookie(api: ApiClient, browser: httpx.AsyncClient) -> None:
     assert plain.cookies["reserva"] not in str(stored)
 
 
+async def test_what_was_done_is_said_in_our_words(api: ApiClient, browser: httpx.AsyncClient) -> None:
+    """A link cannot make a page say anything else."""
+    await sign_in(browser, api.token)
+
+    said, unsaid = [(await browser.get("/console/today", params={"done": done})).text for done in ("cancel", "Pay me")]
+
+    assert 'role="status">Cancelled.<' in said
+    assert 'class="notice" role="status"' not in unsaid
+
+
+async def test_an_id_of_another_program_stays_within_its_address(api: ApiClient, browser: httpx.AsyncClient) -> None:
+    """What stands in it for the parts of an address is quoted."""
+    await api.resource()
+    row, now = await api.stored(await api.booked()), api.store.clock.now()
+    past = {"startTime": now - timedelta(hours=2), "endTime": now - timedelta(hours=1)}
+    await api.store.database["reservations"].insert_one({**row, **past, "_id": "../a?b#c"})
+    await sign_in(browser, api.token)
+
+    shown = (await browser.get("/console/today")).text
+
+    assert 'action="/console/today/..%2Fa%3Fb%23c/' in shown
+
+
 async def test_what_is_too_long_for_a_form(browser: httpx.AsyncClient) -> None:
     """A form of more than 16 KiB is refused, and an address to come back to has at most 2,000 characters."""
     large = await browser.post(SIGN_IN, data={"key": "x" * 16_384})
