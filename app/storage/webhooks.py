@@ -93,7 +93,7 @@ class WebhookStore:
 
     async def move_cursor(self, webhook: Webhook, to: int) -> Webhook | None:
         """Move the cursor over events that are not wanted; None where somebody else has set it meanwhile."""
-        return await self._update_matching({"_id": webhook.id, "cursor": webhook.cursor}, {"$set": {"cursor": to}})
+        return await self._update_matching(_at_its_cursor(webhook), {"$set": {"cursor": to}})
 
     async def note_success(self, webhook: Webhook, place: int, now: datetime) -> Webhook | None:
         """Move the cursor to an event that was delivered, and forget failures.
@@ -105,7 +105,7 @@ class WebhookStore:
             "$inc": {"delivered": 1},
             "$unset": dict.fromkeys(_AT_REST, ""),
         }
-        return await self._update_matching({"_id": webhook.id, "cursor": webhook.cursor}, change)
+        return await self._update_matching(_at_its_cursor(webhook), change)
 
     async def note_failure(self, webhook: Webhook, since: datetime, next_at: datetime) -> Webhook | None:
         """Count a failure; None where somebody has changed the webhook meanwhile, so that it is not counted."""
@@ -113,9 +113,7 @@ class WebhookStore:
             "$set": {"failures": webhook.failures + 1, "failingSince": since, "nextAt": next_at},
             "$inc": {"failed": 1},
         }
-        return await self._update_matching(
-            {"_id": webhook.id, "version": webhook.version, "cursor": webhook.cursor}, change
-        )
+        return await self._update_matching({**_at_its_cursor(webhook), "version": webhook.version}, change)
 
     async def record(self, delivery: WebhookDelivery) -> None:
         """Store what came of an attempt."""
@@ -147,6 +145,11 @@ class WebhookStore:
             which, change, return_document=ReturnDocument.AFTER
         )
         return None if row is None else Webhook.model_validate(row)
+
+
+def _at_its_cursor(webhook: Webhook) -> Filter:
+    """The filter of a webhook whose cursor nobody has set meanwhile, not even to where it was."""
+    return {"_id": webhook.id, "cursor": webhook.cursor, "replays": webhook.replays}
 
 
 def _readable(rows: Iterable[BsonDocument], *, say: bool = False) -> list[Webhook]:

@@ -8,13 +8,14 @@ from app.storage.documents import Webhook, with_change
 WORKER = "worker"
 """How a history names the process that delivers."""
 
-_HIDDEN = frozenset({"former_secrets", "failures", "failing_since", "paused_because", "missed"})
+_HIDDEN = frozenset({"former_secrets", "replays", "failures", "failing_since", "paused_because", "missed"})
 """Fields that change together with others, and are not named in the history."""
 
 
 def change_by(webhook: Webhook, fields: Mapping[str, object], now: datetime, by: str) -> dict[str, object]:
     """A change of some fields of a webhook, by their names in Python, with its version and its line of history."""
-    names = [field.alias or name for name, field in Webhook.model_fields.items() if name in {*fields} - _HIDDEN]
+    changed = {*fields} - _HIDDEN | ({"cursor"} if "replays" in fields else set())  # set, if only to where it was
+    names = [field.alias or name for name, field in Webhook.model_fields.items() if name in changed]
     history = with_change(webhook.history, now, by, names)
     return {**fields, "version": webhook.version + 1, "updated_at": now, "history": history}
 

@@ -175,8 +175,8 @@ class Webhooks:
             raise invalid_field("after", "There is no such event yet.")
 
         def replayed(webhook: Webhook, now: datetime) -> Mapping[str, object]:
-            del webhook, now
-            return {"cursor": place, **RESTED}
+            del now
+            return {"cursor": place, "replays": (webhook.replays or 0) + 1, **RESTED}
 
         return await self._change(identity, replayed, if_match, by)
 

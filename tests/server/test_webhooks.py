@@ -445,6 +445,19 @@ class TestPeople:
 
         assert ids(hook) == [*places, more[0], *places[1:], *more]
 
+    async def test_a_replay_to_where_it_is_wins_too(self, store: Store, hook: theirs.Receiver) -> None:
+        """It asks for the event under way once more; that one and those after it come again."""
+        webhook = await add_webhook(store, hook.url)
+        places = await log_events(store, 3)
+        meanwhile(hook, lambda: Webhooks(store, PRIVATE).replay(str(webhook.id), event_id(0), "me"))
+        sender = dispatcher_of(store)
+        await look(sender)
+        await look(sender)
+
+        assert ids(hook) == [places[0], *places]
+        after = await read(store, webhook)
+        assert (after.cursor, after.version, after.history[-1].changed) == (3, 2, ["cursor"])
+
     async def test_a_change_counts_from_the_next_event(self, store: Store, hook: theirs.Receiver) -> None:
         """No event comes twice because of it."""
         webhook = await add_webhook(store, hook.url)

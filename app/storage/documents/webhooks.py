@@ -25,9 +25,10 @@ class Webhook(StoredDocument):
     `app.webhooks.secret_box` has sealed it. `version` counts changes from 1.
 
     What follows `cursor` changes with the deliveries and is no change of the webhook, except that it is paused or taken
-    up again, or that its cursor is set. `cursor` is the place of the last event that was delivered or not wanted. In a
-    row of `failures`, `failing_since` is the instant of the first and `next_at` that of the next attempt. `delivered`
-    and `failed` count attempts of all time, `missed` events that were removed from the log before their turn.
+    up again, or that its cursor is set. `cursor` is the place of the last event that was delivered or not wanted,
+    `replays` counts how often a person has set it. In a row of `failures`, `failing_since` is the instant of the first
+    and `next_at` that of the next attempt. `delivered` and `failed` count attempts of all time, `missed` events that
+    were removed from the log before their turn.
     """
 
     id: PydanticObjectId = Field(alias="_id")
@@ -42,6 +43,7 @@ class Webhook(StoredDocument):
     version: int = 1
     history: ChangeHistory
     cursor: int
+    replays: int | None = None
     failures: int = 0
     failing_since: datetime | None = None
     next_at: datetime | None = None
