@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import partial
 from typing import TypeAlias
 
+import pymongo
 import structlog
 from bson import ObjectId
 from pymongo.errors import PyMongoError
@@ -41,6 +42,8 @@ MARK_BATCH = 1_000
 """Findings that one write marks."""
 LOGGED_FINDINGS_MAX = 100
 """Findings of one run that have a line in the log; the others are counted."""
+RELEASE_SECONDS = 10.0
+"""How long the database may take to give the lease back, which a process that ends waits for."""
 LOGGED_RESERVATIONS_MAX = 20
 """Reservations of one finding that its line in the log names."""
 
@@ -234,7 +237,7 @@ async def _sender(store: Store, receiver: Receiver) -> AsyncGenerator[_Sender | 
     except OwnershipLost:
         log.warning("another process sends the alerts by now")
     finally:
-        with suppress(PyMongoError):
+        with suppress(PyMongoError), pymongo.timeout(RELEASE_SECONDS):
             await asyncio.shield(LeaseStore(store).release(lease))
 
 

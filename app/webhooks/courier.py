@@ -64,7 +64,8 @@ class Courier:
         while current is not None and self._is_due(current, bounds) and may_send():
             try:
                 if current.cursor < bounds.floor:
-                    current = await self._skip_to(current, bounds.floor)
+                    with pymongo.timeout(ANSWER_SECONDS):
+                        current = await self._skip_to(current, bounds.floor)
                 else:
                     current = await self._deliver_some(current, bounds.last, may_send)
             except EventsGone:
@@ -91,7 +92,10 @@ class Courier:
                     return after
                 current = after
             passed = event.id
-        return current if current.cursor == passed else await self._stored.move_cursor(current, passed)
+        if current.cursor == passed:
+            return current
+        with pymongo.timeout(ANSWER_SECONDS):
+            return await self._stored.move_cursor(current, passed)
 
     async def _deliver_one(self, webhook: Webhook, event: Event) -> Webhook | None:
         attempt = await self._sender.send(webhook, event.type, event_id(event.id), lambda: payload_of(event))

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pymongo import _csot
 from redis import Redis
 from structlog.testing import capture_logs
 
@@ -23,7 +24,7 @@ from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Finding
 from app.storage.findings import UNALERTED
-from app.storage.leases import ALERTS, DEAD_SECONDS, LeaseStore
+from app.storage.leases import ALERTS, DEAD_SECONDS, Grant, LeaseStore
 from app.storage.runs import RunStore
 from tests.support import alert_receiver as theirs
 from tests.support.alert_findings import SEVEN, ManualClock, insert_open_findings, unalerted_count
@@ -180,6 +181,23 @@ async def test_the_clock_is_set_back(store: Store, clock: ManualClock, hook: the
     hook.answer = answer_with(204)
 
     assert await Alerts(Settings(alert_url=hook.url)).announce(store) == 1
+
+
+async def test_giving_the_lease_back_has_a_limit(
+    store: Store, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A database that hangs does not keep a sender that ends."""
+    release, limits = LeaseStore.release, list[float | None]()
+
+    async def watched(leases: LeaseStore, grant: Grant) -> None:
+        limits.append(_csot.get_timeout())
+        await release(leases, grant)
+
+    monkeypatch.setattr(LeaseStore, "release", watched)
+    await insert_open_findings(store, "a")
+    await Alerts(Settings(alert_url=hook.url)).announce(store)
+
+    assert limits == [alerts.RELEASE_SECONDS]
 
 
 async def test_another_address_is_tried_at_once(store: Store, clock: ManualClock, hook: theirs.Receiver) -> None:

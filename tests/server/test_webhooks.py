@@ -9,6 +9,7 @@ from typing import Any
 from unittest.mock import AsyncMock, Mock
 
 import pytest
+from pymongo import _csot
 from pymongo.errors import AutoReconnect, ExecutionTimeout
 from standardwebhooks.webhooks import Webhook as Verifier
 from standardwebhooks.webhooks import WebhookVerificationError
@@ -689,6 +690,33 @@ class TestProcesses:
             await first.look()
 
         assert len(hook.requests) == 1
+
+    async def test_the_database_has_a_limit_for_each_step(
+        self, store: Store, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Whatever a delivery reads or writes: a database that hangs does not hold it for ever."""
+        webhook = await add_webhook(store, hook.url, types=["reservation.moved"])
+        await log_events(store, 8)
+        await log_events(store, type="reservation.moved")
+        await log_events(store)
+        await set_bounds(store, floor=5)
+        limits: dict[str, float | None] = {}
+
+        def watch(kind: type[Any], name: str) -> None:
+            called = getattr(kind, name)
+
+            async def watched(*args: Any) -> Any:
+                limits[name] = _csot.get_timeout()
+                return await called(*args)
+
+            monkeypatch.setattr(kind, name, watched)
+
+        for name in ("find", "update_webhook", "move_cursor", "note_success", "record"):
+            watch(WebhookStore, name)
+        await look(dispatcher_of(store))
+
+        assert limits == dict.fromkeys(("find", "update_webhook", "note_success", "record", "move_cursor"), 10.0)
+        assert (await read(store, webhook)).cursor == 10
 
     async def test_a_note_that_fails_is_repeated(
         self, store: Store, hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch
