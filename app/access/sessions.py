@@ -87,10 +87,11 @@ class Sessions:
             self._known[identity] = found
         return found
 
-    async def end(self, session: Session) -> None:
-        """End a session, in all processes within a second."""
-        self._known.pop(session.id, None)
-        await self._stored.remove_session(session.id)
+    async def end(self, token: str) -> None:
+        """End the session of a token, if there is one, in all processes within a second."""
+        identity = hash_of(token)
+        self._known.pop(identity, None)
+        await self._stored.remove_session(identity)
 
     async def make_link(self, token: Token) -> str:
         """The token of a link that opens one session of a key, once, within ten minutes."""

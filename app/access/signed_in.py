@@ -50,6 +50,12 @@ def has_session_cookie(connection: AnyConnection) -> bool:
     return _token(connection) is not None
 
 
+async def end_session(connection: AnyConnection) -> None:
+    """End the session whose cookie a request brings, if it brings one."""
+    if (token := _token(connection)) is not None:
+        await cast("Sessions", connection.app.state[SESSIONS]).end(token)
+
+
 async def caller_by_session(connection: AnyConnection, limits: RateLimits, *, takes_forms: bool = False) -> Caller:
     """The caller of the key that the session of a request was opened with.
 

@@ -10,7 +10,7 @@ from app.access.keyring import KEYRING, Keyring
 from app.access.rate_limits import RATE_LIMITS, RateLimits
 from app.access.routes import caller_by_token, caller_of, in_session, open_to_all
 from app.access.sessions import LINK_PREFIX, SESSION_HOURS, SESSIONS, Sessions
-from app.access.signed_in import check_origin, cookie_name, is_secure, session_of
+from app.access.signed_in import check_origin, cookie_name, end_session, has_session_cookie, is_secure
 from app.access.tokens import Token, hash_of
 from app.caller import METRICS_SCOPE, Caller
 from app.console.navigation import ENTRIES
@@ -29,28 +29,34 @@ Next = Annotated[str | None, QueryParameter(name="next")]
 @get(SIGN_IN, guards=[open_to_all()])
 async def sign_in_page(request: Request, following: Next = None) -> Response[Any]:
     """The form that asks for an API key, or takes the token of a link."""
-    return page(request, "sign-in", following=own_address(following), problem=None)
+    return _form(request, own_address(following))
 
 
 @post(SIGN_IN, guards=[open_to_all()], status_code=200)
 async def sign_in(request: Request) -> Response[Any]:
-    """Open a session with an API key, or with the token of a link."""
+    """Open a session with an API key, or with the token of a link; it takes the place of the browser's last one."""
     form = await read_form(request)
     following = own_address(form.get("next"))
     try:
         check_origin(request)
         token = await _open(request, form.get("key", "").strip())
+        await end_session(request)
     except Problem as problem:
-        return refused_page(request, "sign-in", problem, following=following)
+        return _form(request, following, problem)
     return _with_cookie(request, following, token, SESSION_HOURS * 3_600)
+
+
+def _form(request: Request, following: str, problem: Problem | None = None) -> Response[Any]:
+    context: dict[str, Any] = {"following": following, "has_session": has_session_cookie(request)}
+    if problem is None:
+        return page(request, "sign-in", problem=None, **context)
+    return refused_page(request, "sign-in", problem, **context)
 
 
 @post("/console/sign-out", guards=[in_session()])
 async def sign_out(request: Request) -> Response[Any]:
     """End the session."""
-    session = session_of(request)
-    if session is not None:
-        await _sessions(request).end(session)
+    await end_session(request)
     return _with_cookie(request, SIGN_IN, "", 0)
 
 

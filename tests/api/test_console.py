@@ -161,6 +161,19 @@ async def test_a_wrong_key(browser: httpx.AsyncClient, text: str) -> None:
     assert "set-cookie" not in refused.headers
 
 
+async def test_signing_in_again(api: ApiClient, browser: httpx.AsyncClient) -> None:
+    """It ends the session that the browser had; an attempt that fails ends nothing."""
+    await sign_in(browser, api.token)
+    first = browser.cookies["reserva"]
+    await sign_in(browser, "rsv_aaaaaaaa_bbbbbbbbbbbbbbbbbbbbbbbb")
+    kept = await Sessions(api.store).find(first)
+    await sign_in(browser, api.token)
+
+    assert kept is not None
+    assert await Sessions(api.store).find(first) is None
+    assert await Sessions(api.store).find(browser.cookies["reserva"]) is not None
+
+
 async def test_a_refusal_that_a_page_shows_is_a_problem(api: ApiClient, browser: httpx.AsyncClient) -> None:
     """It counts in the metrics as any other, and its page has the headers of its problem."""
 

@@ -35,6 +35,24 @@ def test_by_the_link_of_the_trial(console: RunningConsole, browser: Browser) -> 
     browser.errors()
 
 
+def test_by_a_link_of_somebody_else(console: RunningConsole, browser: Browser) -> None:
+    """A key in a link is not used, and who is signed in is asked before a one-time link takes the session away."""
+    browser.sign_in(console.make_key("reservations:read"))
+    signed_in = browser.driver.get_cookie("reserva")
+    browser.open(f"/console/sign-in#token={console.key}")
+    browser.wait(lambda: "#" not in browser.driver.current_url)
+    typed = browser.find("#key").get_attribute("value")
+    browser.open("/console/static/0/mark.svg")  # else only the fragment would change
+    browser.open("/console/sign-in#token=once_nothing")
+    asked = browser.text("#dialog-title")
+    browser.find("dialog[open] [value=no]").click()
+    browser.open("/console/today")
+
+    assert (typed, asked) == ("", "Sign in by this link? The session of this browser ends.")
+    assert browser.text("h1") == "Today"
+    assert browser.driver.get_cookie("reserva") == signed_in
+
+
 def test_the_page(console: RunningConsole, browser: Browser) -> None:
     """It is accessible in both themes, without errors, and asks no other host."""
     browser.driver.delete_all_cookies()
