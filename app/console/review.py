@@ -11,6 +11,7 @@ from app.console.picture import Picture, Taken, picture
 from app.console.wall_times import zones_of
 from app.domain.finding_identity import State
 from app.domain.instants import to_millis
+from app.http.answers import made
 from app.reconciliation.findings.answers import finding_answers
 from app.reconciliation.findings.schemas import FindingAnswer, FindingReservation, TransitionTarget
 from app.reconciliation.findings.service import Findings, ShownFindings
@@ -21,6 +22,7 @@ from app.storage.finding_pages import FindingFilters, FindingOrder
 from app.storage.row_reader import OccupiedTime, Reader
 from app.storage.rows_by_id import rows_by_id
 from app.storage.values import object_id, row_key
+from app.work import WorkPool
 
 PAGE = 100
 """Findings of a page of the queue."""
@@ -59,12 +61,17 @@ class Queue:
 
 
 async def read_queue(
-    findings: Findings, listed: Listed, order: FindingOrder, resource: str | None, cursor: str | None
+    findings: Findings,
+    work: WorkPool,
+    listed: Listed,
+    order: FindingOrder,
+    resource: str | None,
+    cursor: str | None,
 ) -> Queue:
     """A page of the queue, and how long the other lists are.
 
     Raises:
-        Problem: `invalid` for a cursor of another list.
+        Problem: `invalid` for a cursor of another list; `overloaded` where too much work waits for a thread.
     """
     wanted = _filters(listed, resource)
     (page, shown), *others = await asyncio.gather(
@@ -74,7 +81,8 @@ async def read_queue(
     counts: dict[Listed, int] = {name: found.total for name, (found, _) in zip(LISTS, others, strict=False)}
     counts["all"] = sum(counts.values())
     zones = await zones_of(findings.store, {each.resource for each in page.findings})
-    return Queue(finding_answers(shown), zones, page.following, page.total, counts)
+    answers = await made(work, lambda: finding_answers(shown), parts=shown.parts)
+    return Queue(answers, zones, page.following, page.total, counts)
 
 
 def _filters(listed: Listed, resource: str | None) -> FindingFilters:

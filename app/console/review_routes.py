@@ -55,7 +55,7 @@ async def queue(
     return page(
         request,
         "review",
-        queue=await read_queue(findings, listed, order, resource.strip() or None, cursor),
+        queue=await read_queue(findings, request.work_pool, listed, order, resource.strip() or None, cursor),
         lists=LISTS,
         orders=ORDERS,
         listed=listed,

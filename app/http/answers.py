@@ -2,13 +2,16 @@
 
 from abc import abstractmethod
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from litestar import Response
 
 from app.http.etags import etag
 from app.http.json_response import JsonResponse
 from app.http.request import Request
+from app.work import WorkPool
+
+T = TypeVar("T")
 
 PARTS_INLINE_MAX = 1_000
 """So many models take 10 to 20 ms to build; a full page of reservations with all their history has ten times more."""
@@ -30,6 +33,15 @@ def versioned(answer: Encodable, version: int, *, status: int = 200, location: s
     return JsonResponse(answer.to_json(), status=status, headers=headers)
 
 
+async def made(work: WorkPool, make: Callable[[], T], *, parts: int) -> T:
+    """What a function makes of so many models without I/O; where they are many, it runs in a thread.
+
+    Raises:
+        Problem: `overloaded` where too much work waits for a thread.
+    """
+    return make() if parts <= PARTS_INLINE_MAX else await work.run(make)
+
+
 async def built(request: Request, build: Callable[[], Encodable], *, parts: int) -> Response[Any]:
     """Build an answer that may be long; a long one is serialized in a thread instead of on the event loop.
 
@@ -41,9 +53,7 @@ async def built(request: Request, build: Callable[[], Encodable], *, parts: int)
     Raises:
         Problem: `overloaded` where too much work waits for a thread.
     """
-    if parts <= PARTS_INLINE_MAX:
-        return JsonResponse(build().to_json())
-    return JsonResponse(await request.work_pool.run(lambda: build().to_json()))
+    return JsonResponse(await made(request.work_pool, lambda: build().to_json(), parts=parts))
 
 
 class StoredResponse(Protocol):

@@ -1,6 +1,7 @@
 """The pages of review and runs as the server renders them: read and decided without scripts."""
 
 import re
+import threading
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +10,10 @@ import httpx
 import pytest
 from bson import ObjectId
 
+from app.console import review
+from app.reconciliation.findings.answers import finding_answers
+from app.reconciliation.findings.schemas import FindingAnswer
+from app.reconciliation.findings.service import ShownFindings
 from tests.support.api_client import ApiClient, ok
 from tests.support.findings import insert_duplicate, insert_finding, only_finding, reconcile
 from tests.support.http_client import create_key
@@ -76,6 +81,24 @@ async def test_a_long_queue(api: ApiClient, browser: httpx.AsyncClient) -> None:
 
     assert [len(each) for each in rows] == [100, 1]
     assert [*rows[0], *rows[1]] == made
+
+
+async def test_a_heavy_queue(api: ApiClient, browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Findings with hundreds of reservations are put together beside the event loop."""
+    for number in range(11):
+        await insert_finding(api.store, number, reservations=[ObjectId() for _ in range(100)], reservationCount=100)
+    threads: list[threading.Thread] = []
+
+    def noted(shown: ShownFindings) -> list[FindingAnswer]:
+        threads.append(threading.current_thread())
+        return finding_answers(shown)
+
+    monkeypatch.setattr(review, "finding_answers", noted)
+    answer = await browser.get(REVIEW)
+
+    assert answer.text.count('class="row"') == 11
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 async def test_a_finding(api: ApiClient, browser: httpx.AsyncClient) -> None:
