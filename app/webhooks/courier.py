@@ -5,9 +5,10 @@ counts from the next event on. A process that dies between an answer and the cur
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
+import bson
 import pymongo
 import structlog
 
@@ -29,6 +30,8 @@ ANSWER_SECONDS = 10.0
 """How long the database may take for one step."""
 EVENTS_READ, FRESH_SECONDS = 50, 2.0
 """Events that are read at once, and how long they may wait in memory: what an erasure clears is sent no more."""
+READ_BYTES = 1024 * 1024
+"""About what the events of one webhook that wait may take."""
 
 log = structlog.get_logger(__name__)
 
@@ -61,13 +64,14 @@ class Courier:
             pymongo.errors.PyMongoError: the database failed; what was not noted is sent again.
         """
         current: Webhook | None = webhook
+        most = 1  # more only while they are taken quickly, so that a receiver that hangs keeps few in memory
         while current is not None and self._is_due(current, bounds) and may_send():
             try:
                 if current.cursor < bounds.floor:
                     with pymongo.timeout(ANSWER_SECONDS):
                         current = await self._skip_to(current, bounds.floor)
                 else:
-                    current = await self._deliver_some(current, bounds.last, may_send)
+                    current, most = await self._deliver_some(current, bounds.last, most, may_send)
             except EventsGone:
                 break  # the next look at the bounds shows the new floor
         return current is None or current.cursor != webhook.cursor
@@ -76,12 +80,17 @@ class Courier:
         waits = is_waiting(webhook.next_at, self._store.clock.now())
         return webhook.active and webhook.paused_at is None and not waits and webhook.cursor < bounds.last
 
-    async def _deliver_some(self, webhook: Webhook, last: int, may_send: Callable[[], bool]) -> Webhook | None:
-        """Deliver some events, or pass over them; the webhook as it is then, None if somebody else set its cursor."""
+    async def _deliver_some(
+        self, webhook: Webhook, last: int, most: int, may_send: Callable[[], bool]
+    ) -> tuple[Webhook | None, int]:
+        """Deliver up to `most` events, or pass over them.
+
+        The webhook as it is then, None if somebody else set its cursor; and how many to read next.
+        """
         passed, current = webhook.cursor, webhook
         wanted = EventFilters.of(webhook.types, webhook.resources)
         with pymongo.timeout(ANSWER_SECONDS):
-            events = [event async for event in self._log.read(webhook.cursor, last, EVENTS_READ)]
+            events = [event async for event in self._log.read(webhook.cursor, last, most)]
         until = time.monotonic() + FRESH_SECONDS
         for event in events:
             if wanted.take(event):
@@ -89,13 +98,14 @@ class Courier:
                     break
                 after = await self._deliver_one(current, event)
                 if after is None or after.cursor != event.id or after.version != webhook.version:
-                    return after
+                    return after, 1
                 current = after
             passed = event.id
+        more = _next_portion(events, most) if passed == events[-1].id and time.monotonic() <= until else 1
         if current.cursor == passed:
-            return current
+            return current, more
         with pymongo.timeout(ANSWER_SECONDS):
-            return await self._stored.move_cursor(current, passed)
+            return await self._stored.move_cursor(current, passed), more
 
     async def _deliver_one(self, webhook: Webhook, event: Event) -> Webhook | None:
         attempt = await self._sender.send(webhook, event.type, event_id(event.id), lambda: payload_of(event))
@@ -143,3 +153,10 @@ class Courier:
         )
         fields = {"cursor": floor, "missed": webhook.missed + floor - webhook.cursor}
         return await self._stored.update_webhook(full, change_by_worker(full, fields, now))
+
+
+def _next_portion(events: Sequence[Event], most: int) -> int:
+    """How many events to read after these, which were as many as `most` at the most: twice as many, if they fit."""
+    size = sum(len(bson.encode(event.state or {})) for event in events)
+    fitting = len(events) * READ_BYTES // max(size, 1)
+    return max(min(2 * most, EVENTS_READ, fitting), 1)

@@ -22,6 +22,7 @@ from app.outgoing import receiver as outgoing
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.documents import Webhook, WebhookDelivery
+from app.storage.event_log import EventLog
 from app.storage.leases import WEBHOOKS, Grant, LeaseStore, OwnershipLost
 from app.storage.webhooks import WebhookStore
 from app.webhooks import courier, service
@@ -130,6 +131,39 @@ class TestDelivery:
 
         assert ids(hook) == wanted
         assert (await read(store, webhook)).cursor == 74
+
+    @pytest.mark.parametrize(
+        "sent",
+        [((1, 500), [1, 1, 2, 4]), ((1, 204), [1, 2, 4, 8, 16, 32, 50]), ((400_000, 204), [1, 2, 2])],
+    )
+    async def test_few_events_wait_in_memory(
+        self,
+        store: Store,
+        clock: ManualClock,
+        hook: theirs.Receiver,
+        monkeypatch: pytest.MonkeyPatch,
+        sent: tuple[tuple[int, int], list[int]],
+    ) -> None:
+        """Their number grows while they are taken; it is one after a failure, and no more than a megabyte of them."""
+        (size, status), portions = sent
+        webhook = await add_webhook(store, hook.url)
+        count = sum(portions) - (status == 500)
+        await log_events(store, count, state={"notes": "x" * size})
+        reading, read_most = EventLog.read, list[int]()
+
+        def watched(log: EventLog, after: int, until: int, most: int) -> Any:
+            read_most.append(most)
+            return reading(log, after, until, most)
+
+        monkeypatch.setattr(EventLog, "read", watched)
+        hook.answer = answer_with(status)
+        sender = dispatcher_of(store)
+        await look(sender)
+        hook.answer = answer_with(204)
+        clock.advance(MINUTE)
+        await look(sender)
+
+        assert (read_most, (await read(store, webhook)).cursor) == (portions, count)
 
     async def test_nobody_waits_for_another(
         self, store: Store, hook: theirs.Receiver, other_hook: theirs.Receiver, monkeypatch: pytest.MonkeyPatch
