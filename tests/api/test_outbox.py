@@ -141,10 +141,10 @@ async def test_what_is_refused_or_repeated_leaves_none(api: ApiClient) -> None:
 async def test_an_erasure_leaves_its_event(api: ApiClient) -> None:
     """The reservation has another version without its texts; one of which nothing was cleared has not."""
     await api.resource()
-    await api.add("customers", id="ann", name="Ann")
-    noted = await api.booked(customer="ann", notes="allergic")
-    plain = await api.booked(NINE + HOUR, customer="ann")
-    ok(await api.request("POST", "/v1/customers/ann/erase"))
+    await api.add("customers", id="leaver-1", name="Ann")
+    noted = await api.booked(customer="leaver-1", notes="allergic")
+    plain = await api.booked(NINE + HOUR, customer="leaver-1")
+    ok(await api.request("POST", "/v1/customers/leaver-1/erase"))
 
     assert await left(api, noted) == [("reservation.created", 1), ("reservation.changed", 2)]
     assert await left(api, plain) == [("reservation.created", 1)]

@@ -12,7 +12,7 @@ from bson.errors import InvalidDocument
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, ExecutionTimeout, NetworkTimeout
 from structlog.testing import capture_logs
 
-from app.booking import backoff, batch_runner
+from app.booking import backoff, batch_runner, slots
 from app.booking import committer as module
 from app.booking.batch import Batch, KeyUsed, Outcome, WriteConflict
 from app.booking.committer import Committer
@@ -135,8 +135,11 @@ async def test_who_arrives_together_shares_a_transaction(driver: Scripted) -> No
     assert names(intents) == ["a", "b", "a", "c"]
 
 
-async def test_who_arrives_during_a_transaction_shares_the_next_one(driver: Scripted) -> None:
+async def test_who_arrives_during_a_transaction_shares_the_next_one(
+    driver: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Intents of free resources wait for the end of the running batch, rather than each being a batch beside it."""
+    monkeypatch.setattr(slots, "LATE_SECONDS", 60.0)
     committer = committer_over(driver)
     first = submit(committer, "a")
     _, go_first = await driver.next_batch()
