@@ -1,14 +1,14 @@
 """The words of the console: the same in each language, all that pages say and no others."""
 
 import re
-from pathlib import Path
 
 import pytest
 
 from app.console.words import LANGUAGES, Speaker, chosen_language, words_of
 from app.storage.outbox import EVENT_TYPES
+from tests.support.servers import ROOT
 
-CONSOLE = Path(__file__).resolve().parents[3] / "app" / "console"
+CONSOLE = ROOT / "app" / "console"
 SOURCES = "".join(
     path.read_text(encoding="utf-8")
     for folder in ("templates", "static")
