@@ -89,7 +89,7 @@ class Book(Intent[Reservation]):
             return self.candidates
         turns = [*self.pool]
         if self.pool_round is not None:
-            random.Random(self.pool_seed + self.pool_round).shuffle(turns)  # noqa: S311  # as above
+            random.Random(self.pool_seed + self.pool_round).shuffle(turns)  # noqa: S311  # the order of a pool is no secret
         if service_rules.assignment == "smallest":
             turns.sort(key=lambda candidate: _room_of(view.resource_rules(candidate)))
         return turns

@@ -101,7 +101,7 @@ class Receiver:
         except _FAILURES as error:
             raise DeliveryFailed(f"{type(error).__name__}: {error}".removesuffix(": ")) from None
         if not 200 <= answer.status < 300:  # noqa: PLR2004 -- the statuses of success
-            redirected = "; redirects are not followed" if 300 <= answer.status < 400 else ""  # noqa: PLR2004 -- as above
+            redirected = "; redirects are not followed" if 300 <= answer.status < 400 else ""  # noqa: PLR2004 -- the statuses of a redirect
             raise DeliveryFailed(f"it answered {answer.status}{redirected}", answer.status, retry_after(answer.headers))
         return answer.status
 

@@ -34,11 +34,11 @@ EXPAND_PATTERN = f"^{_NAME}(,{_NAME})*$"
 class ListedReservationAnswer(ReservationAnswer):
     """A reservation in a list. What `expand` names is the object, without its history, as far as there is one."""
 
-    resource: ResourceId | ResourceAnswer  # type: ignore[assignment]  # more than the id, where it is asked for
+    resource: ResourceId | ResourceAnswer  # type: ignore[assignment]  # wider than the id of its base
     """The resource that it takes."""
-    service: ServiceId | ServiceAnswer | None = None  # type: ignore[assignment]  # as above
+    service: ServiceId | ServiceAnswer | None = None  # type: ignore[assignment]  # wider than the id of its base
     """The service that it is booked for."""
-    customer: str | CustomerAnswer | None = None  # type: ignore[assignment]  # as above
+    customer: str | CustomerAnswer | None = None  # type: ignore[assignment]  # wider than the id of its base
     """Whose it is."""
 
 

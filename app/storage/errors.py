@@ -28,7 +28,7 @@ class VersionConflict(Exception):  # noqa: N818 -- an event: another writer was 
     """A document is not at the version that was read."""
 
 
-class ValueTaken(Exception):  # noqa: N818 -- an event, as above
+class ValueTaken(Exception):  # noqa: N818 -- an event that its caller answers, no fault
     """Another document has a value that only one may have."""
 
 

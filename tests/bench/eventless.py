@@ -23,6 +23,6 @@ def create() -> Litestar:
         return {}
 
     SessionDriver.perform = without_events  # type: ignore[method-assign]  # the difference is what is measured
-    writes.event_of_new = nothing  # type: ignore[attr-defined, assignment]  # as above
-    Wakeups.notify = nothing  # type: ignore[method-assign, assignment]  # as above
+    writes.event_of_new = nothing  # type: ignore[attr-defined, assignment]  # no event is made
+    Wakeups.notify = nothing  # type: ignore[method-assign, assignment]  # nobody is told
     return create_product()

@@ -138,7 +138,7 @@ class Browser:
     def strangers(self) -> list[str]:
         """The addresses of other hosts that pages have asked for since the last call."""
         asked = []
-        for entry in self.driver.get_log("performance"):  # type: ignore[no-untyped-call]  # as above
+        for entry in self.driver.get_log("performance"):  # type: ignore[no-untyped-call]  # selenium has no types here
             message = json.loads(entry["message"])["message"]
             if message["method"] == "Network.requestWillBeSent":
                 asked.append(message["params"]["request"]["url"])
