@@ -5,17 +5,17 @@ So it changes no guard, and is never refused for an overlap: a reservation on a 
 cancelled. It shares the committer's batches, because its event is written in the same transaction.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bson import ObjectId
 from typing_extensions import override
 
 from app.booking.committer import Committer
-from app.booking.existing import ReservationMoved
+from app.booking.existing import OneReservation, ReservationMoved
 from app.booking.group import AllOrNothing
 from app.booking.idempotency import Replay
-from app.booking.intents import Intent, Lane, Target, View
+from app.booking.intents import Lane, T_co, View
 from app.booking.outcomes import Accepted, Update, overloaded
 from app.booking.permission import ATTENDANCE_STATUSES, check_begun, check_cancellation_notice
 from app.booking.submission import ExistingFields, submit_for_existing
@@ -33,7 +33,6 @@ from app.storage.reservation_steps import proof_of_change
 from app.storage.reservation_transitions import ReservationTransitions
 from app.storage.reservation_updates import HISTORY_LINES_MAX, HistoryLine, reservation_update
 from app.storage.reservations import RESERVATIONS
-from app.storage.span import Span
 from app.storage.stored_reservations import known_status, lenient_reservation, start_of, status_of, unreadable
 from app.storage.values import count
 from app.storage.values import identity as identity_of
@@ -125,51 +124,33 @@ async def close_all(
 
 
 @dataclass(slots=True, kw_only=True)
-class Close(Intent[Reservation]):
-    """A closure of one reservation, last seen with `service`; `admin` may cancel inside the cancellation notice.
-
-    In a group (`spares_final`) a member that has ended stays as it is. `clock` is the database's clock, where that had
-    to be asked; None: as this process knows it.
-    """
-
-    reservation: ObjectId
-    service: ServiceId | None = None
-    to: Status
-    reason: str | None = None
-    admin: bool = False
-    spares_final: bool = False
-    clock: Millis | None = None
+class Closure(OneReservation[T_co]):
+    """A change of one reservation that adds no load, and so needs no guard."""
 
     @override
     def lanes(self) -> frozenset[Lane]:
         """The reservation itself, so that the closures of one follow each other."""
-        return frozenset((reservation_lane(self.reservation),))
+        return frozenset((Lane(f"reservation:{self.reservation}"),))
 
     @override
     def guards(self) -> frozenset[Lane]:
         """None."""
         return frozenset()
 
-    @override
-    def services(self) -> frozenset[ServiceId]:
-        """The service, for its cancellation notice."""
-        return frozenset((self.service,)) if self.service else frozenset()
 
-    @override
-    def spans(self, view: View) -> list[Span]:
-        """Needs no occupants."""
-        del view
-        return []
+@dataclass(slots=True, kw_only=True)
+class Close(Closure[Reservation]):
+    """A closure that somebody asks for; `admin` may cancel inside the cancellation notice.
 
-    @override
-    def targets(self) -> frozenset[Target]:
-        """The stored reservation."""
-        return frozenset(((RESERVATIONS, self.reservation),))
+    In a group (`spares_final`) a member that has ended stays as it is. `clock` is the database's clock, where that had
+    to be asked; None: as this process knows it.
+    """
 
-    @override
-    def reservations(self) -> list[ObjectId]:
-        """The reservation."""
-        return [self.reservation]
+    to: Status
+    reason: str | None = None
+    admin: bool = False
+    spares_final: bool = False
+    clock: Millis | None = None
 
     @override
     def judge(self, view: View) -> Accepted[Reservation]:
@@ -240,8 +221,3 @@ def accept_closure(row: BsonDocument, line: HistoryLine, lapsed: Filter | None =
     )
     proof = (RESERVATIONS, proof_of_change(row["_id"], line["operation"]))
     return Accepted(value, proof=proof, updates=[update], stamped_late=[(row["_id"], value)])
-
-
-def reservation_lane(identity: Hashable) -> Lane:
-    """The lane of a reservation whose change needs no guard."""
-    return Lane(f"reservation:{identity}")

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import ClassVar
 
 from bson import ObjectId
 from typing_extensions import override
 
-from app.booking.intents import Intent, Lane, Target, View, guard_lanes
+from app.booking.intents import Intent, Lane, T_co, Target, View, guard_lanes
 from app.booking.outcomes import Accepted, Update
 from app.booking.permission import is_request
 from app.domain.ids import ResourceId, ServiceId
@@ -46,21 +45,11 @@ class ReservationMoved(Exception):  # noqa: N818  # the caller submits a new int
 
 
 @dataclass(slots=True, kw_only=True)
-class ExistingIntent(Intent[Reservation]):
-    """An intent that changes the reservation `reservation`, last seen on `resource` with `service`."""
+class OneReservation(Intent[T_co]):
+    """An intent that changes the reservation `reservation`, last seen with `service`."""
 
     reservation: ObjectId
-    resource: ResourceId
     service: ServiceId | None = None
-    row: BsonDocument = field(default_factory=dict, init=False, repr=False)
-    """The stored document, once it was read."""
-    allows_missing_resource: ClassVar[bool] = False
-    """Whether the intent can change a reservation whose resource does not exist, as one of another program."""
-
-    @override
-    def lanes(self) -> frozenset[Lane]:
-        """The guard of the resource."""
-        return guard_lanes(self.resource)
 
     @override
     def services(self) -> frozenset[ServiceId]:
@@ -82,6 +71,20 @@ class ExistingIntent(Intent[Reservation]):
     def reservations(self) -> list[ObjectId]:
         """The reservation."""
         return [self.reservation]
+
+
+@dataclass(slots=True, kw_only=True)
+class ExistingIntent(OneReservation[Reservation]):
+    """An intent that changes a reservation under the guard of the `resource` on which it was last seen."""
+
+    resource: ResourceId
+    row: BsonDocument = field(default_factory=dict, init=False, repr=False)
+    """The stored document, once it was read."""
+
+    @override
+    def lanes(self) -> frozenset[Lane]:
+        """The guard of the resource."""
+        return guard_lanes(self.resource)
 
     def stored(self, view: View) -> Reservation | None:
         """The reservation in this transaction; None if there is none.
@@ -107,7 +110,7 @@ class ExistingIntent(Intent[Reservation]):
             raise not_found("reservation", str(self.reservation))
         if Lane(stored.resource) not in self.lanes() or stored.service not in {None, *self.services()}:
             raise ReservationMoved
-        if not self.allows_missing_resource and view.resource_rules(stored.resource) is None:
+        if view.resource_rules(stored.resource) is None:
             detail = (
                 f"Its resource {stored.resource!r} does not exist; add one with that id, or cancel the reservation."
             )

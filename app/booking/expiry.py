@@ -5,15 +5,15 @@ Neither adds load or changes what is free: a hold is over at its instant, whethe
 
 import asyncio
 from collections.abc import AsyncIterator, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from bson import ObjectId
 from typing_extensions import override
 
-from app.booking.closing import accept_closure, reservation_lane
+from app.booking.closing import Closure, accept_closure
 from app.booking.committer import Committer
-from app.booking.intents import Intent, Lane, Target, View
+from app.booking.intents import View
 from app.booking.outcomes import Accepted
 from app.domain.ids import ResourceId
 from app.domain.lifecycle import Status
@@ -25,7 +25,6 @@ from app.storage.documents import Reservation, Resource
 from app.storage.reservation_transitions import ReadVersion, ReservationTransitions, lapsed_by
 from app.storage.reservation_updates import HistoryLine
 from app.storage.reservations import RESERVATIONS
-from app.storage.span import Span
 from app.storage.values import count
 
 ACTOR_WORKER = "worker"
@@ -36,53 +35,34 @@ CLOSURES_AT_ONCE = 64
 
 
 @dataclass(slots=True, kw_only=True)
-class Elapse(Intent[Reservation | None]):
+class Elapse(Closure[Reservation | None]):
     """Close a reservation whose time has come, if it is as it was read: another writer's change since then prevails.
 
-    `lapsed_at` is an instant at which its hold must be over; None where it is no hold. The value is None where nothing
-    was done: also for a row of another program that takes no new version or line of history.
+    `reservation` is its id, of any type, and `version` the one that was read. `lapsed_at` is an instant at which its
+    hold must be over; None where it is no hold. The value is None where nothing was done: also for a row of another
+    program that takes no new version or line of history.
     """
 
-    read: ReadVersion
+    reservation: Any
+    version: object
     before: Status
     to: Status
     at: datetime
     lapsed_at: datetime | None = None
 
     @override
-    def lanes(self) -> frozenset[Lane]:
-        """The reservation itself."""
-        return frozenset((reservation_lane(self._id),))
-
-    @override
-    def guards(self) -> frozenset[Lane]:
-        """None."""
-        return frozenset()
-
-    @override
-    def targets(self) -> frozenset[Target]:
-        """The stored reservation."""
-        return frozenset(((RESERVATIONS, self._id),))
-
-    @override
-    def spans(self, view: View) -> list[Span]:
-        """Needs no occupants."""
-        del view
-        return []
-
-    @override
     def judge(self, view: View) -> Accepted[Reservation | None]:
         """The closed reservation, or None."""
-        row = view.target(RESERVATIONS, self._id)
+        row = view.target(RESERVATIONS, self.reservation)
         if (
             row is None
-            or row.get("version") != self.read.version
+            or row.get("version") != self.version
             or row.get("status") != self.before
             or not isinstance(row.get("history", []), list)
             or count(row.get("version", 1)) is None
             or (self.lapsed_at is not None and not _is_before(row.get("expiresAt"), self.lapsed_at))
         ):
-            return Accepted(None, proof=(RESERVATIONS, {"_id": self._id}))
+            return Accepted(None, proof=(RESERVATIONS, {"_id": self.reservation}))
         line: HistoryLine = {
             "at": self.at,
             "by": self.by,
@@ -91,11 +71,6 @@ class Elapse(Intent[Reservation | None]):
             "to": self.to,
         }
         return accept_closure(row, line, None if self.lapsed_at is None else lapsed_by(self.lapsed_at))
-
-    @property
-    def _id(self) -> Hashable:
-        identity: Hashable = self.read.id
-        return identity
 
 
 async def expire_lapsed(store: Store, committer: Committer) -> int:
@@ -135,15 +110,22 @@ async def _close_all(
     lapsed_at: datetime | None = None,
 ) -> int:
     """Bring each of these reservations to a status; how many were."""
-    first = Elapse(
-        by=ACTOR_WORKER, read=ReadVersion(None, None), before=before, to=to, at=store.clock.now(), lapsed_at=lapsed_at
-    )
-    closed = 0
+    now, closed = store.clock.now(), 0
     portion: list[Elapse] = []
     async for row in rows:
         if not isinstance(row.id, Hashable):  # an id of another program that is an object: it names no target
             continue
-        portion.append(replace(first, read=row, operation=ObjectId()))
+        portion.append(
+            Elapse(
+                by=ACTOR_WORKER,
+                reservation=row.id,
+                version=row.version,
+                before=before,
+                to=to,
+                at=now,
+                lapsed_at=lapsed_at,
+            )
+        )
         if len(portion) == CLOSURES_AT_ONCE:
             closed += await _submit(committer, portion)
             portion = []

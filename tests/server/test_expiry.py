@@ -15,7 +15,6 @@ from app.domain.instants import SECOND, Millis
 from app.storage import reservation_transitions
 from app.storage.client import Store
 from app.storage.clock import Clock
-from app.storage.reservation_transitions import ReadVersion
 from app.storage.steps import Step
 from tests.support.step_driver import (
     add_resource,
@@ -129,9 +128,8 @@ async def test_a_hold_that_another_program_confirms_is_not_expired(mock_store: S
     identity = hold.id
     over = {"$set": {"expiresAt": mock_store.clock.now() - timedelta(minutes=1)}}
     await mock_store.database["reservations"].update_one({"_id": identity}, over)
-    read = ReadVersion(identity, 1)
     at = mock_store.clock.now()
-    intent = Elapse(by="worker", read=read, before="pending", to="expired", at=at, lapsed_at=at)
+    intent = Elapse(by="worker", reservation=identity, version=1, before="pending", to="expired", at=at, lapsed_at=at)
     body = attempt(optimistic_batch(intent))
     step = next(body)
     with pytest.raises(WriteConflict):  # noqa: PT012  # the body goes on step by step

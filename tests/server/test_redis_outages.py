@@ -13,17 +13,9 @@ import pytest
 from app import job_queue
 from app.job_queue import Queue
 from tests.support.commands import RunningCommand, eventually, running_command
-from tests.support.redis_server import OwnRedis, failing_redis
+from tests.support.redis_server import OwnRedis, failing_redis, frozen, gone
 
 Trouble = Callable[[OwnRedis], AbstractContextManager[None]]
-
-
-@contextmanager
-def gone(redis: OwnRedis) -> Iterator[None]:
-    """Killed, and empty afterwards."""
-    redis.kill()
-    yield
-    redis.start()
 
 
 @contextmanager
@@ -59,14 +51,6 @@ def stale(redis: OwnRedis) -> Iterator[None]:
     """A replica that answers nothing without its master."""
     with replica(redis, serves_stale="no"):
         yield
-
-
-@contextmanager
-def frozen(redis: OwnRedis) -> Iterator[None]:
-    """Its connections stay, and nothing is answered."""
-    redis.process.send_signal(signal.SIGSTOP)
-    yield
-    redis.process.send_signal(signal.SIGCONT)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Events: what has changed, for those who mirror it; first in the outbox, then at a place in the log."""
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from pydantic import Field
 from pymongo import ASCENDING, IndexModel
@@ -9,16 +9,16 @@ from pymongo import ASCENDING, IndexModel
 from app.storage.documents.base import Name, StoredDocument
 
 
-class OutboxEvent(StoredDocument):
-    """An event that waits for its place; it is written in the transaction of its change.
-
-    The id begins with the subject and its version, so that the order of ids is the order of the versions.
+class ChangeEvent(StoredDocument):
+    """What an event says of its change.
 
     `subject` is the id of the reservation, the finding or the customer that has changed, `version` the one that the
     change has made. `former_resource` is the one on which a moved reservation was.
     """
 
-    id: Name  # see `app.storage.outbox`
+    if TYPE_CHECKING:
+        id: Any  # each kind declares its own
+
     type: str
     subject: Any
     version: int
@@ -28,11 +28,20 @@ class OutboxEvent(StoredDocument):
     by: str
     changed: list[str] | None = None
 
+
+class OutboxEvent(ChangeEvent):
+    """An event that waits for its place; it is written in the transaction of its change.
+
+    The id begins with the subject and its version, so that the order of ids is the order of the versions.
+    """
+
+    id: Name  # see `app.storage.outbox`
+
     class Settings(StoredDocument.Settings):
         name = "outbox"
 
 
-class Event(StoredDocument):
+class Event(ChangeEvent):
     """An event in the log: its id is its place, `key` the id that it had in the outbox.
 
     `state` is the subject as it was stored when the event got its place; None where it was not there any more, or where
@@ -41,14 +50,6 @@ class Event(StoredDocument):
 
     id: int = Field(alias="_id")
     key: str
-    type: str
-    subject: Any
-    version: int
-    resource: str | None = None
-    former_resource: str | None = None
-    at: datetime
-    by: str
-    changed: list[str] | None = None
     state: dict[str, Any] | None = None
 
     class Settings(StoredDocument.Settings):
