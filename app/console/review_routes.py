@@ -134,7 +134,7 @@ async def _finding(
 ) -> Response[Any]:
     """The page of a finding; with a problem that says why something was not done."""
     shown = await review(findings, await findings.read(finding_id), caller_of(request))
-    context = {"section": "review", "shown": shown, "done": done, **_TIMES}
+    context: dict[str, Any] = {"section": "review", "shown": shown, "done": done, **_TIMES}
     if problem is None:
         return page(request, "finding", problem=None, **context)
     return refused_page(request, "finding", problem, **context)

@@ -9,7 +9,6 @@ from typing import NamedTuple
 
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import UpdateOne
-from pymongo.errors import PyMongoError
 
 from app.storage.bson_types import BsonDocument, Filter, UpdateDocument
 from app.storage.client import Store
@@ -19,7 +18,7 @@ from app.storage.errors import VersionConflict
 from app.storage.outbox import add_events
 from app.storage.reservation_filters import customer_condition
 from app.storage.reservations import RESERVATIONS
-from app.storage.transactions import Session, is_transient, transaction
+from app.storage.transactions import Session, write_together
 
 BATCH = 100
 """Reservations that are read and cleared at once: a few megabytes at most."""
@@ -65,18 +64,16 @@ class ErasedReservations:
 
         One is not where its filter does not find its reservation, because another writer was faster.
         """
-        if self.store.mode != "strict":
-            made = [await self._clear_one(update) for update in updates]
-            return all(made)
         try:
-            async with transaction(self.store) as session:
-                await self._clear_all(updates, session)
+            return await write_together(self.store, lambda session: self._clear(updates, session))
         except VersionConflict:
             return False
-        except PyMongoError as error:
-            if not is_transient(error):
-                raise
-            return False
+
+    async def _clear(self, updates: Sequence[TextErasure], session: Session) -> bool:
+        if session is None:
+            made = [await self._clear_one(update) for update in updates]
+            return all(made)
+        await self._clear_all(updates, session)
         return True
 
     async def _clear_one(self, update: TextErasure) -> bool:
