@@ -65,11 +65,11 @@ class ErasedReservations:
         One is not where its filter does not find its reservation, because another writer was faster.
         """
         try:
-            return await write_together(self.store, lambda session: self._clear(updates, session))
+            return await write_together(self.store, lambda session: self._clear_batch(updates, session))
         except VersionConflict:
             return False
 
-    async def _clear(self, updates: Sequence[TextErasure], session: Session) -> bool:
+    async def _clear_batch(self, updates: Sequence[TextErasure], session: Session) -> bool:
         if session is None:
             made = [await self._clear_one(update) for update in updates]
             return all(made)

@@ -5,7 +5,7 @@ by then, so they see all of it, and events without a gap are all that there are.
 the events that were removed because of their age.
 """
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import takewhile
@@ -14,7 +14,7 @@ from typing import NamedTuple
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo.read_concern import ReadConcern
 
-from app.storage.bson_types import BsonDocument
+from app.storage.bson_types import BsonDocument, Filter
 from app.storage.client import Store
 from app.storage.documents import Event, Lease
 from app.storage.event_placing import EVENTS
@@ -43,6 +43,11 @@ class EventsGone(Exception):  # noqa: N818  # no fault: the reader has to start 
     """Events after a cursor were removed because of their age, or the cursor is of another log."""
 
 
+def at_places(places: Sequence[int]) -> Filter:
+    """The filter of events by their places, one by one: for a range SecantusDB reads the whole log."""
+    return {"_id": {"$in": [*places]}}
+
+
 @dataclass(frozen=True, slots=True)
 class EventLog:
     """The log of a database."""
@@ -62,8 +67,6 @@ class EventLog:
     async def read(self, after: int, until: int, most: int) -> AsyncGenerator[Event]:
         """Up to `most` events after a place, none after `until`, which must not be after the last place.
 
-        They are asked for by their ids, which follow without a gap: for a range SecantusDB reads the whole log.
-
         Raises:
             EventsGone: some of them are not there any more; every event without one before it shows that.
             pymongo.errors.PyMongoError: the database does not answer.
@@ -71,8 +74,7 @@ class EventLog:
         places = range(after + 1, min(until, after + most) + 1)
         for start in range(0, len(places), BATCH):
             wanted = places[start : start + BATCH]
-            where = {"_id": {"$in": [*wanted]}}
-            rows = await self._collection(EVENTS).find(where, sort=[("_id", 1)]).to_list(None)
+            rows = await self._collection(EVENTS).find(at_places(wanted), sort=[("_id", 1)]).to_list(None)
             if len(rows) < len(wanted):
                 raise EventsGone
             for row in rows:

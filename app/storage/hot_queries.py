@@ -14,6 +14,7 @@ from app.storage.capabilities import stages_of
 from app.storage.client import Store
 from app.storage.conflict_lookup import BRANCHES_MAX, read
 from app.storage.documents import Finding, Reservation, Run
+from app.storage.event_log import at_places
 from app.storage.event_placing import EVENTS
 from app.storage.findings import UNALERTED
 from app.storage.reach import Reach
@@ -49,7 +50,7 @@ async def hot_queries(store: Store) -> list[HotQuery]:
         _query("the lookup of an Idempotency-Key", replay),
         HotQuery("the search for holds that expired", _RESERVATIONS, lapsed_holds(from_millis(now))),
         HotQuery("the list of changes", _RESERVATIONS, {"updatedAt": {"$gte": from_millis(now)}}),
-        HotQuery("the pages of events", EVENTS, {"_id": {"$gt": 0, "$lte": 1}}),
+        HotQuery("the pages of events", EVENTS, at_places([0, 1])),
         HotQuery("the search for the events of a reservation", EVENTS, {"subject": _NOBODY}),
         HotQuery("the search for findings to be told", Finding.Settings.name, {**UNALERTED}),
         HotQuery("the search for runs that wait", Run.Settings.name, queued_runs()),

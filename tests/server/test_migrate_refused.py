@@ -48,9 +48,9 @@ def guarded_server() -> Iterator[str]:
                 if users:
                     with pymongo.MongoClient[dict[str, Any]](url) as client:
                         reads = [{"role": "read", "db": "reserva"}]
-                        client["admin"].command("createUser", "reader", pwd="secret", roles=reads)
+                        client["admin"].command("createUser", "reader", pwd="pas5word", roles=reads)
                 else:
-                    yield url.replace("//", "//reader:secret@") + "reserva?authSource=admin"
+                    yield url.replace("//", "//reader:pas5word@") + "reserva?authSource=admin"
             finally:
                 process.terminate()
                 process.wait()
@@ -68,7 +68,7 @@ def test_who_may_only_read_gets_a_sentence(guarded_server: str) -> None:
     assert " starting " in start
     assert sentence.startswith("Error: The user in MONGODB_URL may not do that: ")
     assert sentence.endswith("It needs the role readWrite on this database.")
-    assert "secret" not in ran.stderr
+    assert "pas5word" not in ran.stderr
 
 
 @pytest.mark.parametrize(

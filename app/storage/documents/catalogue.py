@@ -138,6 +138,6 @@ class Customer(CatalogueObject):
         name = "customers"
         indexes: ClassVar = [
             IndexModel([("externalId", ASCENDING)], name="customer_external", unique=True, sparse=True),
-            IndexModel([("email", ASCENDING)], name="customer_email", sparse=True),
+            IndexModel([("email", ASCENDING), ("_id", ASCENDING)], name="customer_email"),
             IndexModel([("sweepAt", ASCENDING)], name="customer_sweep", sparse=True),
         ]
