@@ -39,6 +39,7 @@ from app.http.shutdown import SHUTDOWN, Shutdown
 from app.job_queue import Queue
 from app.migration.migrate import verify
 from app.operations import routes as operations_routes
+from app.operations.doctor.service import Doctor
 from app.operations.metrics import Scrape
 from app.operations.service import Operations
 from app.operations.start import log_start
@@ -132,6 +133,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             providers.services = Services(
                 availability=availability,
                 catalogue=Catalogue(booking, Planner(opened, reader, work)),
+                doctor=Doctor(settings),
                 erasure=Erasure(opened, on_mark=reservations.customers.note_erased),
                 feed=feed,
                 findings=Findings(opened, availability),

@@ -8,6 +8,7 @@ from app.access.service import Keys
 from app.availability.service import Availability
 from app.catalogue.service import Catalogue
 from app.events.service import Feed
+from app.operations.doctor.service import Doctor
 from app.operations.metrics import Scrape
 from app.operations.service import Operations
 from app.privacy.erasure import Erasure
@@ -25,6 +26,7 @@ class Services:
 
     availability: Availability
     catalogue: Catalogue
+    doctor: Doctor
     erasure: Erasure
     feed: Feed
     findings: Findings
@@ -53,6 +55,10 @@ class Providers:
     def catalogue(self) -> Catalogue:
         """The service behind resources, services and customers."""
         return self.services.catalogue
+
+    def doctor(self) -> Doctor:
+        """The service behind the operator's examination."""
+        return self.services.doctor
 
     def erasure(self) -> Erasure:
         """The service behind the erasure and the export of customers."""
@@ -103,6 +109,7 @@ class Providers:
         return {
             "availability": Provide(self.availability, sync_to_thread=False),
             "catalogue": Provide(self.catalogue, sync_to_thread=False),
+            "doctor": Provide(self.doctor, sync_to_thread=False),
             "erasure": Provide(self.erasure, sync_to_thread=False),
             "feed": Provide(self.feed, sync_to_thread=False),
             "findings": Provide(self.findings, sync_to_thread=False),

@@ -1,6 +1,5 @@
 """`reserva doctor`: looks at everything that a deployment rests on, and names what is wrong with its remedy."""
 
-import resource
 from collections import Counter
 from collections.abc import Sequence
 
@@ -10,11 +9,11 @@ from rich.text import Text
 
 from app.cli.common import asynchronous, console, render_text, result, write_line
 from app.cli.configuration import DONE, FOUND, read_configuration
-from app.cli.open_files import CONNECTIONS, OTHER_FILES
 from app.migration.report import number
+from app.open_files import open_files
 from app.operations.doctor.examination import Line, examine
 from app.operations.doctor.observation import State
-from app.operations.doctor.subject import OpenFiles, read_subject
+from app.operations.doctor.subject import read_subject
 from app.storage.client import connect
 from app.storage.values import printable
 
@@ -33,7 +32,7 @@ async def doctor(*, as_json: bool) -> int:
     settings = read_configuration()
     store = await connect(settings, mode="auto", appname="reserva doctor")  # a lack of transactions is one of the lines
     try:
-        subject = await read_subject(store, settings, _open_files())
+        subject = await read_subject(store, settings, open_files())
         lines = [line async for line in examine(subject)]
     finally:
         await store.close()
@@ -46,13 +45,6 @@ async def doctor(*, as_json: bool) -> int:
             f"{number(counts['problem'], 'problem')}, {number(counts['warning'], 'warning')}, {counts['ok']} ok."
         )
     return FOUND if counts["problem"] else DONE
-
-
-def _open_files() -> OpenFiles:
-    """The limit to which `serve` raises its own, and what it needs for its connections."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = CONNECTIONS + OTHER_FILES
-    return OpenFiles(wanted if hard == resource.RLIM_INFINITY else hard, wanted)
 
 
 def _json(line: Line) -> dict[str, str]:

@@ -14,9 +14,9 @@ from granian.log import LogLevels
 from app import logs
 from app.cli.address import published_address
 from app.cli.configuration import CommandFailed, export, read_configuration
-from app.cli.open_files import CONNECTIONS, OTHER_FILES
 from app.cli.process import load_target
 from app.cli.supervisor import Supervisor
+from app.open_files import CONNECTIONS, OTHER_FILES
 from app.os_process import CannotListen, ensure_free, free_port
 from app.telemetry.shared_folder import shared_folder
 

@@ -1,5 +1,6 @@
 """The operator's page."""
 
+from collections import Counter
 from typing import Any
 
 from litestar import Response, Router
@@ -10,6 +11,7 @@ from app.console.operator import Figures, cards
 from app.console.pages import page
 from app.http.request import Request
 from app.http.routing import get
+from app.operations.doctor.service import Doctor
 from app.operations.metrics import Scrape
 from app.operations.service import Operations
 from app.reconciliation.service import Reconciliations
@@ -39,4 +41,12 @@ async def operator(
     )
 
 
-router = Router("/", route_handlers=[operator])
+@get("/console/operator/doctor", guards=[in_session("admin")])
+async def doctor(request: Request, doctor: NamedDependency[Doctor]) -> Response[Any]:
+    """What `reserva doctor` sees, in the time of a request. Nothing that it writes stays."""
+    examination = await doctor.examination()
+    states = Counter(line.observation.state for line in examination.lines)
+    return page(request, "doctor", section="operator", examination=examination, states=states)
+
+
+router = Router("/", route_handlers=[operator, doctor])

@@ -64,6 +64,7 @@ BESIDE = {
     },
     "app.job_queue": {"app.telemetry"},
     "app.logs": {"app.repeats", "app.settings", "app.telemetry"},
+    "app.open_files": set[str](),
     "app.os_process": set[str](),
     "app.outages": {"app.errors"},
     "app.outgoing": {"app.single_flight", "app.telemetry"},

@@ -16,12 +16,15 @@ from pymongo.errors import AutoReconnect, ExecutionTimeout, OperationFailure, Py
 from app.access.service import Keys
 from app.cluster import agreement, worker_heartbeat
 from app.domain.instants import render
+from app.errors import Problem
 from app.job_queue import QUEUE
 from app.migration.migrate import migrate
-from app.operations.doctor import background, preparation, servers
+from app.open_files import OpenFiles
+from app.operations.doctor import background, preparation, servers, service
 from app.operations.doctor.examination import CHECKS, Line, examine
 from app.operations.doctor.observation import Observation, State, problem
-from app.operations.doctor.subject import JOBS_READ_MAX, LATE_SECONDS, OpenFiles, Subject, read_subject
+from app.operations.doctor.service import Doctor
+from app.operations.doctor.subject import JOBS_READ_MAX, LATE_SECONDS, Subject, read_subject
 from app.pids import PLACE
 from app.reconciliation.engine import reconcile_reservations
 from app.settings import Settings
@@ -35,7 +38,7 @@ from app.webhooks.secret_box import SecretBox
 from app.webhooks.service import Webhooks
 from tests.support.alert_findings import insert_open_findings
 from tests.support.commands import run_reserva
-from tests.support.http_client import create_key
+from tests.support.http_client import create_key, serving
 from tests.support.migration_rows import database_documents
 from tests.support.mongodb_proxy import command, proxied
 from tests.support.process_rows import process_of_another_machine
@@ -99,6 +102,33 @@ async def test_a_healthy_deployment(examine_healthy: Examine, healthy: Store) ->
     assert named(lines, "problem") == {}
     assert {*named(lines, "warning")} == ({"plans"} if healthy.shape == "single" else set())
     assert {line.check for line in lines} == {*named(lines, "ok")}
+
+
+async def test_page_of_the_console(healthy: Store, database_url: str, redis_url: str) -> None:
+    """The operator's page shows each check with its remedy, escaped, and names those for which there was no time."""
+    settings = Settings(mongodb_url=database_url, redis_url=redis_url, rate_limit="0")
+    async with serving(healthy, settings=settings) as client:
+        await client.post("/console/sign-in", data={"key": client.headers["authorization"].removeprefix("Bearer ")})
+        answer = await client.get("/console/operator/doctor")
+        assert answer.status_code == 200
+        assert [check for check in CHECKS if f"<code>{check}</code>" not in answer.text] == []
+        assert "Set RESERVA_RATE_LIMIT and RESERVA_RATE_LIMIT_ADDRESS" in answer.text
+        assert healthy.mode == "strict"
+
+
+async def test_page_without_time(healthy: Store, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checks that there is no time for are named, and those before them are kept."""
+    monkeypatch.setattr(service, "EXAMINATION_SECONDS", 0.0)
+    examination = await Doctor(Settings(mongodb_url=database_url)).examination()
+
+    assert (examination.lines, examination.left_out) == ([], [*CHECKS])
+
+
+async def test_page_without_a_database(healthy: Store) -> None:
+    """A database that cannot be used is a problem with what to check, not an error."""
+    with pytest.raises(Problem, match="MONGODB_URL") as refused:
+        await Doctor(Settings(mongodb_url="mongodb://127.0.0.1:1/?serverSelectionTimeoutMS=50")).examination()
+    assert refused.value.name == "unavailable"
 
 
 async def test_nothing_stays(examine_healthy: Examine, healthy: Store) -> None:

@@ -7,6 +7,7 @@ import pymongo
 from redis.exceptions import RedisError
 
 from app import job_queue
+from app.open_files import OpenFiles
 from app.settings import Settings
 from app.storage.client import Store
 from app.storage.server_facts import Member, ServerLimits, read_limits, read_members
@@ -39,14 +40,6 @@ class RedisFacts:
     clients_max: int | None = None
     evicts: str | None = None
     overdue: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class OpenFiles:
-    """How many files a process of the app may have open here, and how many it wants by default."""
-
-    allowed: int
-    wanted: int
 
 
 @dataclass(frozen=True, slots=True)
