@@ -22,7 +22,7 @@ from tests.support.staged_app import LOOP, staged
 
 EVERY_SECONDS = 0.1
 LIMIT_MS = 50.0
-ROUNDS = 2
+ROUNDS = 1
 
 
 @dataclass
