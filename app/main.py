@@ -26,6 +26,8 @@ from app.console import routes as console_routes
 from app.console.pages import template_config
 from app.events import routes as event_routes
 from app.events.service import Feed
+from app.exporting import routes as exporting_routes
+from app.exporting.service import Exports
 from app.http import docs
 from app.http.deadlines import Deadlines
 from app.http.failure_log import FailureLog
@@ -107,7 +109,6 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             wakeups = Wakeups(settings.redis_url, opened.database.name)
             stack.push_async_callback(wakeups.close)
             feed = await stack.enter_async_context(aclosing(Feed(EventLog(opened), wakeups)))
-            shutdown.on_announce(feed.end)
             app.state[FAILURE_LOG] = failures = FailureLog()
             stack.callback(failures.close)
             app.state[WORK] = work = WorkPool()
@@ -135,6 +136,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                 catalogue=Catalogue(booking, Planner(opened, reader, work)),
                 doctor=Doctor(settings),
                 erasure=Erasure(opened, on_mark=reservations.customers.note_erased),
+                exports=Exports(opened),
                 feed=feed,
                 findings=Findings(opened, availability),
                 groups=Groups(opened, booking, reservations),
@@ -146,6 +148,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                 scrape=scrape,
                 webhooks=Webhooks(opened, settings),
             )
+            shutdown.on_announce(feed.end, providers.services.exports.end)
             await limits.start()
             await booking.start()
             scrape.start()
@@ -159,6 +162,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             privacy_routes.router,
             schedule_routes.router,
             reservation_routes.router,
+            exporting_routes.router,
             status_routes.router,
             group_routes.router,
             move_routes.router,

@@ -8,6 +8,7 @@ from app.access.service import Keys
 from app.availability.service import Availability
 from app.catalogue.service import Catalogue
 from app.events.service import Feed
+from app.exporting.service import Exports
 from app.operations.doctor.service import Doctor
 from app.operations.metrics import Scrape
 from app.operations.service import Operations
@@ -28,6 +29,7 @@ class Services:
     catalogue: Catalogue
     doctor: Doctor
     erasure: Erasure
+    exports: Exports
     feed: Feed
     findings: Findings
     groups: Groups
@@ -63,6 +65,10 @@ class Providers:
     def erasure(self) -> Erasure:
         """The service behind the erasure and the export of customers."""
         return self.services.erasure
+
+    def exports(self) -> Exports:
+        """The service behind files of reservations."""
+        return self.services.exports
 
     def feed(self) -> Feed:
         """The service behind events."""
@@ -111,6 +117,7 @@ class Providers:
             "catalogue": Provide(self.catalogue, sync_to_thread=False),
             "doctor": Provide(self.doctor, sync_to_thread=False),
             "erasure": Provide(self.erasure, sync_to_thread=False),
+            "exports": Provide(self.exports, sync_to_thread=False),
             "feed": Provide(self.feed, sync_to_thread=False),
             "findings": Provide(self.findings, sync_to_thread=False),
             "groups": Provide(self.groups, sync_to_thread=False),

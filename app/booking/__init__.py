@@ -14,7 +14,7 @@ from app.booking.erasure import erase_texts, erase_texts_of
 from app.booking.expiry import complete_ended, expire_lapsed
 from app.booking.group import BookGroup, MembersRefused
 from app.booking.idempotency import AnyToken, Replay, Token, key_hash, request_hash
-from app.booking.import_rows import ACTOR_IMPORT, BookRow, ChangeRow, import_key
+from app.booking.import_rows import ACTOR_IMPORT, BookRow, ChangeRow, import_key, import_key_by_id
 from app.booking.intents import DEADLINE_SECONDS
 from app.booking.meter import Meter
 from app.booking.outcomes import Refused, Stranded, overloaded
@@ -54,6 +54,7 @@ __all__ = [
     "erase_texts_of",
     "expire_lapsed",
     "import_key",
+    "import_key_by_id",
     "key_hash",
     "missing_guard",
     "overloaded",

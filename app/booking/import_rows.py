@@ -1,9 +1,9 @@
 """Rows of an import as intents: each is booked once, in however many runs, and changed when its file changes.
 
-A row is identified by its resource and its reference. Their hash stands in the field `importKey` of the reservation
-that an import made, for good: moving, closing or changing the reservation keeps it. An intent that books a row looks
-for the key under the guard of the resource, so that two concurrent runs cannot both miss it; on servers without
-transactions the unique index on the field has that effect.
+A row is identified by its resource and its id, or else its reference. Their hash stands in the field `importKey` of the
+reservation that an import made, for good: moving, closing or changing the reservation keeps it. An intent that books a
+row looks for the key under the guard of the resource, so that two concurrent runs cannot both miss it; on servers
+without transactions the unique index on the field has that effect.
 """
 
 from collections.abc import Hashable
@@ -39,8 +39,13 @@ IMPORT_KEY_TARGET = f"{RESERVATIONS}.importKey"
 
 
 def import_key(resource: ResourceId, reference: str) -> str:
-    """The `importKey` of a row's reservation; no client's key has the same hash."""
+    """The `importKey` of a row's reservation that is known by its reference; no client's key has the same hash."""
     return key_hash(ACTOR_IMPORT, resource, reference)
+
+
+def import_key_by_id(resource: ResourceId, identity: str) -> str:
+    """The same of a row that is known by the id of a reservation in another database; no reference has the same."""
+    return key_hash(f"{ACTOR_IMPORT} by id", resource, identity)
 
 
 def lifted_rules_for_row(status: Status, end: Millis, now: Millis, lifted: frozenset[str]) -> frozenset[str]:

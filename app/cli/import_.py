@@ -65,12 +65,13 @@ def _parsing_option(parse: Callable[[str], object]) -> ReadOption:
 def import_(file: Path, *, refused: Path | None, **options: Any) -> None:
     """Book the rows of FILE, or of standard input (-): CSV with a header, JSON lines or a JSON array, gzipped or not.
 
-    Columns: reference, resource, startTime, endTime, and optionally customer, service, guests, status, notes. Commas,
-    semicolons or tabs between them and UTF-8 or UTF-16 are recognised.
+    Columns: reference, resource, startTime, endTime, and optionally customer, service, guests, status, notes; a file of
+    /v1/reservations/export has an id as well, and may lack references. Commas, semicolons or tabs between them and
+    UTF-8 or UTF-16 are recognised.
 
-    A row is known by its reference and its resource, so a file can be imported again: what is booked and alike is
-    left unchanged, what is booked otherwise differs, and is changed with --update. Rows of one resource are taken in
-    the order of the file. What has ended, and what is no longer on, is taken whatever today's rules say.
+    A row is known by its resource and its id, or else its reference, so a file can be imported again: what is booked
+    and alike is left unchanged, what is booked otherwise differs, and is changed with --update. Rows of one resource
+    are taken in the order of the file. What has ended, and what is no longer on, is taken whatever today's rules say.
 
     Ctrl-C and SIGTERM end the import after the rows under way, which are counted. A second one ends it at once.
 

@@ -21,7 +21,7 @@ from app.storage.values import printable
 PROBLEMS_SHOWN = 10
 """Problems that are printed; the file of `--refused` has all."""
 _REPORT = "The file of --refused"
-_NAMES = ("reference", "resource")
+_NAMES = ("reference", "id", "resource")
 
 
 @contextmanager

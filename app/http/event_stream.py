@@ -53,30 +53,33 @@ class _EventStreamResponse(ASGIResponse):
         await send({"type": "http.response.start", "status": self.status_code, "headers": [*_HEADERS]})
         try:
             if client_method(scope) != "HEAD":
-                await self._send_parts(receive, send)
+                await send_parts(self._parts, receive, send)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         finally:
             await self._parts.aclose()
 
-    async def _send_parts(self, receive: Receive, send: Send) -> None:
-        gone = detached(_left(receive))
-        try:
-            while not gone.done():
-                part = asyncio.ensure_future(anext(self._parts, b""))
-                await asyncio.wait({part, gone}, return_when=asyncio.FIRST_COMPLETED)
-                if not part.done():
-                    part.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await part
-                    return
-                if not (body := part.result()):
-                    return
-                async with asyncio.timeout(SEND_SECONDS):
-                    await send({"type": "http.response.body", "body": body, "more_body": True})
-        except TimeoutError:
-            log.info("a stream that nobody reads is given up", seconds=SEND_SECONDS)
-        finally:
-            gone.cancel()
+
+async def send_parts(parts: AsyncGenerator[bytes], receive: Receive, send: Send) -> bool:
+    """Send parts as they come, until there are no more; whether all were sent, to a client that has not left."""
+    gone = detached(_left(receive))
+    try:
+        while not gone.done():
+            part = asyncio.ensure_future(anext(parts, b""))
+            await asyncio.wait({part, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if not part.done():
+                part.cancel()
+                with suppress(asyncio.CancelledError):
+                    await part
+                return False
+            if not (body := part.result()):
+                return True
+            async with asyncio.timeout(SEND_SECONDS):
+                await send({"type": "http.response.body", "body": body, "more_body": True})
+    except TimeoutError:
+        log.info("a stream that nobody reads is given up", seconds=SEND_SECONDS)
+    finally:
+        gone.cancel()
+    return False
 
 
 async def _left(receive: Receive) -> None:

@@ -26,9 +26,9 @@ class Shutdown:
         self._bodies: set[asyncio.Timeout] = set()
         self._hearers: list[Callable[[], object]] = []
 
-    def on_announce(self, hear: Callable[[], object]) -> None:
-        """Call something once the end is announced: what waits for news is to wait no longer."""
-        self._hearers.append(hear)
+    def on_announce(self, *hear: Callable[[], object]) -> None:
+        """Call these once the end is announced: what waits for news is to wait no longer."""
+        self._hearers += hear
 
     def announce(self) -> None:
         """Announce the end: every response closes its connection from now on."""

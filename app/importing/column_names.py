@@ -4,7 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 REQUIRED = ("reference", "resource", "startTime", "endTime")
-COLUMNS = (*REQUIRED, "customer", "service", "guests", "status", "notes")
+COLUMNS = (*REQUIRED, "customer", "service", "guests", "status", "notes", "id")
+IDENTIFYING = ("reference", "id")
+"""The columns of which one must be there, because a row is known by it; an export has both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,9 @@ class ColumnNames:
     def missing(self, names: Iterable[str]) -> list[str]:
         """The file's names of the required columns that are not among these."""
         there = {self.ours(name) for name in names}
-        return [self.theirs.get(name, name) for name in REQUIRED if name not in there]
+        identified = any(name in there for name in IDENTIFYING)
+        lacking = [name for name in REQUIRED if name not in there and not (identified and name in IDENTIFYING)]
+        return [self.theirs.get(name, name) for name in lacking]
 
 
 def parse_column_names(text: str) -> ColumnNames:

@@ -9,10 +9,11 @@ from typing import TypeAlias
 
 from app.errors import Problem
 from app.importing.column_names import ColumnNames
+from app.importing.formulas import without_guard
 from app.importing.source import UnreadableError
 
-ROW_LINES_MAX = 100
-"""Lines of one row: a quoted cell may contain line ends, but an unclosed quote must not swallow the file."""
+ROW_LINES_MAX = 2_200
+"""Lines of one row: notes of 2,000 characters may be as many lines, but an unclosed quote must not swallow the file."""
 
 SEPARATORS = (",", ";", "\t")
 _SEPARATOR_LINE = re.compile(r'"?sep=([^\r\n])"?\s*', re.IGNORECASE)
@@ -105,7 +106,7 @@ class Table:
                 if isinstance(cells, Problem):
                     yield number, cells
                 elif any(trimmed := [cell.strip() for cell in cells]):
-                    yield number, trimmed
+                    yield number, [without_guard(cell).strip() for cell in trimmed]
 
     def _row(self, line: str, separator: str) -> list[str] | Problem:
         ahead: list[tuple[int, str | None]] = []
@@ -115,13 +116,26 @@ class Table:
                 return next(csv.reader(io.StringIO(text, newline=""), strict=True, delimiter=separator))
             except csv.Error as error:
                 reason = str(error)
-            more = self._lines.next() if reason == _UNCLOSED and len(ahead) < ROW_LINES_MAX else None
-            if more is not None:
-                ahead.append(more)
-            if more is None or more[1] is None:
+            more = self._lines_to_quote(ahead) if reason == _UNCLOSED else None
+            if more is None:
                 self._lines.push_back(ahead)
                 return Problem("invalid", f"The row cannot be read: {reason}.")
-            text += more[1]
+            text += more
+
+    def _lines_to_quote(self, ahead: list[tuple[int, str | None]]) -> str | None:
+        """The lines up to the next with a quote, which alone can close a cell; they are added to those ahead.
+
+        None where the row would be too long, or the lines end before.
+        """
+        parts: list[str] = []
+        while len(ahead) < ROW_LINES_MAX and (more := self._lines.next()) is not None:
+            ahead.append(more)
+            if more[1] is None:
+                return None
+            parts.append(more[1])
+            if '"' in more[1]:
+                return "".join(parts)
+        return None
 
 
 _BLANK = " \r\n" + "".join(SEPARATORS)

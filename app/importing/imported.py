@@ -1,4 +1,4 @@
-"""Reservations of earlier imports or earlier rows: found by reference and resource, and compared with a row."""
+"""Reservations of earlier imports or earlier rows: found by their rows' keys, and compared with a row."""
 
 from collections.abc import Collection
 
@@ -29,7 +29,7 @@ async def find_imported(store: Store, rows: Collection[Row], *, keyless: bool = 
     if not keyless:
         return found
     for stored in await imported.keyless_by_references(
-        {row.reference for key, row in keys.items() if key not in found}
+        {row.reference for key, row in keys.items() if key not in found and row.reference and not row.is_known_by_id}
     ):
         key = import_key(stored.resource, str(stored.reference))
         if key in keys:

@@ -15,7 +15,7 @@ RowResult: TypeAlias = Literal["accepted", "updated", "unchanged", "differs", "r
 RowProblem: TypeAlias = dict[str, Any]
 """A refused, invalid or differing row as JSON, what does not apply left out.
 
-`line`, `reference`, `resource`, `problem`, `detail`, `rules` (the failed ones), `inTheWay` (references, or ids of
+`line`, `reference`, `id`, `resource`, `problem`, `detail`, `rules` (the failed ones), `inTheWay` (references, or ids of
 what was not imported), `errors` (pointers into the row), `choices` (what a local time can mean).
 """
 

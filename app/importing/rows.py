@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
-from app.booking import import_key
+from app.booking import import_key, import_key_by_id
 from app.domain.instants import render
 from app.domain.lifecycle import Status
 from app.domain.zones import choices, parse_wall
@@ -18,7 +18,7 @@ from app.importing.records import Record
 from app.reservations.requested_times import check_span
 from app.reservations.schemas import Guests, Notes
 
-REFERENCE_LENGTH = 200
+REFERENCE_LENGTH = ID_LENGTH = 200
 
 Zone: TypeAlias = ZoneInfo | None
 """The zone of a file's local times, if it has any."""
@@ -29,7 +29,8 @@ _OFFSET = re.compile(r".*(?:[Zz]|[+-]\d{2}:\d{2})", re.DOTALL)
 class Columns(Body):
     """The valid values of a record; its columns are `column_names.COLUMNS`."""
 
-    reference: str = Field(min_length=1, max_length=REFERENCE_LENGTH)
+    id: str | None = Field(default=None, min_length=1, max_length=ID_LENGTH)
+    reference: str | None = Field(default=None, min_length=1, max_length=REFERENCE_LENGTH, validate_default=True)
     resource: ResourceReference
     start_time: Instant
     end_time: Instant | None = None
@@ -39,6 +40,13 @@ class Columns(Body):
     status: Status = "confirmed"
     notes: Notes | None = None
 
+    @field_validator("reference")
+    @classmethod
+    def _identified(cls, reference: str | None, known: ValidationInfo) -> str | None:
+        if reference is None and known.data.get("id") is None:
+            raise ValueError("a row is known by its reference, or by the `id` that an export gave it")
+        return reference
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
@@ -47,12 +55,17 @@ class Row:
     line: int
     wanted: Columns
     key: str
-    """The key by which every run of an import finds it again: a hash of its reference and its resource."""
+    """The key by which every run of an import finds it again: a hash of its resource and its id or reference."""
 
     @property
-    def reference(self) -> str:
-        """Its reference in the file."""
+    def reference(self) -> str | None:
+        """Its reference in the file; one of an export may have none, but an id."""
         return self.wanted.reference
+
+    @property
+    def is_known_by_id(self) -> bool:
+        """Whether it is known by the id that an export gave it, whatever its reference, which need not be unique."""
+        return self.wanted.id is not None
 
 
 def read_row(record: Record, timezone: Zone = None) -> Row | Problem:
@@ -64,15 +77,23 @@ def read_row(record: Record, timezone: Zone = None) -> Row | Problem:
         check_span(wanted.start_time, wanted.end_time)
     except Problem as problem:
         return problem
-    return Row(record.line, wanted, import_key(wanted.resource, wanted.reference))
+    return Row(record.line, wanted, _key_of(wanted))
+
+
+def _key_of(wanted: Columns) -> str:
+    if wanted.id is not None:
+        return import_key_by_id(wanted.resource, wanted.id)
+    return import_key(wanted.resource, wanted.reference or "")
 
 
 def names_of(record: Record, row: Row | None) -> dict[str, object]:
-    """The reference and the resource of a record, readable or not, for the report."""
+    """The reference, the id and the resource of a record, readable or not, for the report."""
     if row is not None:
-        return {"reference": row.reference, "resource": row.wanted.resource}
+        wanted = row.wanted
+        names = {"reference": wanted.reference, "id": wanted.id, "resource": wanted.resource}
+        return {name: value for name, value in names.items() if value is not None}
     values = {} if isinstance(record.values, Problem) else record.values
-    return {name: values[name] for name in ("reference", "resource") if isinstance(values.get(name), str)}
+    return {name: values[name] for name in ("reference", "id", "resource") if isinstance(values.get(name), str)}
 
 
 def _with_instants(values: Mapping[str, object], timezone: ZoneInfo) -> dict[str, object]:

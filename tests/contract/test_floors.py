@@ -30,6 +30,7 @@ FLOORS = {
     "app.availability": 5,
     "app.reconciliation": 5,
     "app.importing": 5,
+    "app.exporting": 5,
     "app.audit": 5,
     "app.privacy": 5,
     "app.events": 5,

@@ -27,7 +27,7 @@ ORDER = (
     *("getResourceSchedule", "replaceResourceSchedule"),
     *("createTimeOff", "listTimeOff", "getTimeOff", "deleteTimeOff"),
     *("listAvailability", "explainAvailability"),
-    *("createReservation", "listReservations", "listCustomerReservations", "getReservation"),
+    *("createReservation", "listReservations", "exportReservations", "listCustomerReservations", "getReservation"),
     *("updateReservation", "createMoves", "extendReservation", "confirmReservation", "cancelReservation"),
     *("completeReservation", "markReservationNoShow", "reopenReservation"),
     *("createGroup", "getGroup", "confirmGroup", "cancelGroup"),

@@ -208,7 +208,25 @@ def test_the_columns_are_those_that_a_row_has() -> None:
     fields = Columns.model_fields
 
     assert {field.alias or name for name, field in fields.items()} == set(COLUMNS)
-    assert {field.alias or name for name, field in fields.items() if field.is_required()} | {"endTime"} == set(REQUIRED)
+    required = {field.alias or name for name, field in fields.items() if field.is_required()}
+    assert required | {"endTime", "reference"} == set(REQUIRED)
+
+
+def test_a_row_of_an_export_is_known_by_its_id() -> None:
+    """It needs no reference, and is no other row for having one; without an id the reference is what it is known by."""
+    rows = [read_row(Record(2, VALUES | names)) for names in ({"id": "x"}, {"id": "x", "reference": "a"}, {"id": "a"})]
+    known = [row.key for row in (*rows, read_row(Record(3, VALUES | {"reference": "a"}))) if isinstance(row, Row)]
+
+    assert len(known) == 4
+    assert known[0] == known[1]
+    assert len({*known}) == 3
+
+
+def test_a_file_needs_a_name_for_its_rows(file: Path) -> None:
+    """A header has `reference` or `id`."""
+    assert read(file, "id,resource,startTime,endTime\n") == []
+    with pytest.raises(UnreadableError, match="lacks reference"):
+        read(file, "resource,startTime,endTime\n")
 
 
 @given(st.lists(st.binary(max_size=40), max_size=8))
