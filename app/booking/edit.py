@@ -13,7 +13,7 @@ from app.booking.stranding_survey import Survey, is_upcoming
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import Millis
 from app.domain.load import Occupancy
-from app.domain.rules import ResourceRules
+from app.domain.rules import ResourceRules, ServicesById
 from app.domain.stranding import stranded
 from app.errors import not_found
 from app.storage.bson_types import UpdateDocument
@@ -40,7 +40,7 @@ class Plan:
         change: The update of the stored document, without its version.
         stretches: Where the edit can strand bookings; empty where it cannot or may.
         survey: The bookings in the stretches, none of which it strands; None without stretches.
-        daily: The ids of the full-day services that were offered.
+        services: The services that were offered.
     """
 
     version: int
@@ -49,11 +49,11 @@ class Plan:
     change: UpdateDocument
     stretches: Sequence[tuple[Millis, Millis]] = ()
     survey: Survey | None = None
-    daily: frozenset[str] = frozenset()
+    services: ServicesById = field(default_factory=dict)
 
     def stranded_among(self, bookings: Iterable[Occupancy], now: Millis) -> list[Occupancy]:
         """The bookings that the edit strands; one that has ended and only occupies its buffer is not stranded."""
-        return [each for each in stranded(bookings, self.before, self.after, self.daily) if each.own_end > now]
+        return [each for each in stranded(bookings, self.before, self.after, self.services) if each.own_end > now]
 
     def strands_any_of(self, fresh: Sequence[Occupancy], now: Millis) -> bool:
         """Whether the edit strands one of the bookings that were made or changed since the survey."""

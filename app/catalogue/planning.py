@@ -5,7 +5,7 @@ rules before and after, reading and judging the bookings that may be stranded. T
 plan is still valid.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from app.booking import Plan, PlanOutdated, Stranded, Stretch, Survey, missing_guard, read_blocking_rows, survey_of
@@ -15,7 +15,7 @@ from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import LATEST, Millis
 from app.domain.load import Occupancy
 from app.domain.narrowing import narrowed
-from app.domain.rules import ResourceRules, ServiceRules
+from app.domain.rules import ResourceRules, ServicesById
 from app.storage.bson_types import BsonDocument, Row
 from app.storage.catalogue_updates import Changes
 from app.storage.client import Store
@@ -31,12 +31,12 @@ JUDGED_INLINE_MAX = 200
 
 @dataclass(frozen=True, slots=True)
 class Basis:
-    """A resource as it is stored, with its guard and rules, all of one moment; `daily` are its full-day services."""
+    """A resource as it is stored, with its guard, its rules and those of its services, all of one moment."""
 
     guard: GuardRow
     row: BsonDocument
     before: ResourceRules
-    daily: frozenset[str]
+    services: ServicesById
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Planner:
         before = read.resources.get(identity)
         if before is None or read.guards[identity]["rules"] != guard["rules"]:
             raise PlanOutdated
-        return Basis(guard, row, before, _full_day(read.services.values()))
+        return Basis(guard, row, before, read.services)
 
     async def plan(self, basis: Basis, wanted: Wanted, *, by: str, force: bool) -> Plan | None:
         """The edit, if it strands no booking or is forced; None if it changes nothing. `by` names who makes it.
@@ -98,7 +98,7 @@ class Planner:
             after=after,
             change=changes.update(basis.row, after, self.store.clock.now(), by),
             stretches=stretches,
-            daily=basis.daily,
+            services=basis.services,
         )
         return await self._surveyed(plan, basis, now, force=force) if stretches else plan
 
@@ -109,8 +109,8 @@ class Planner:
         if force:
             return []
         if basis.before.schedule is after.schedule:
-            return narrowed(basis.before, after, basis.daily, now)
-        return await self.work.run(narrowed, basis.before, after, basis.daily, now)
+            return narrowed(basis.before, after, basis.services, now)
+        return await self.work.run(narrowed, basis.before, after, basis.services, now)
 
     async def _surveyed(self, plan: Plan, basis: Basis, now: Millis, *, force: bool) -> Plan:
         """The plan with the survey of the bookings, none of which it strands unless it is forced.
@@ -136,8 +136,3 @@ def _compare(basis: Basis, wanted: Wanted) -> tuple[Changes, ResourceRules] | No
 def _judge(plan: Plan, guard: GuardRow, rows: Sequence[Row], now: Millis) -> tuple[Survey, list[Occupancy]]:
     survey = survey_of(guard, rows, plan.before, now)
     return survey, plan.stranded_among(survey.bookings, now)
-
-
-def _full_day(offers: Iterable[ServiceRules]) -> frozenset[str]:
-    """The ids of the full-day services."""
-    return frozenset(offer.id for offer in offers if offer.kind == "full-day")

@@ -7,7 +7,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from pydantic.alias_generators import to_camel
 
 from app.domain.ids import ServiceId
-from app.domain.rules import Assignment
+from app.domain.rules import AskedHours, Assignment
 from app.domain.zones import zone
 from app.errors import Fault
 from app.http.bounds import Bounded
@@ -99,6 +99,12 @@ _ASSIGNMENT = (
     "Which free resource is taken where none is named: `even` (over many bookings each gets its share; so if left out),"
     " `first` by id, or `smallest`: the least `maxGuests`, then `capacity`, that fits; then even."
 )
+_HOURS = (
+    "When the schedule has to be open: `throughout` the booking (so if left out), or at its `ends` alone, as for"
+    " rentals over closed nights. With `ends` it starts while a window is open, `from` included and `to` not, and ends"
+    " while one is, both included; of full days the first and the last need a window. Times off are judged over the"
+    " whole booking."
+)
 
 
 class ServicePatch(Body):
@@ -138,6 +144,7 @@ class ServicePatch(Body):
     active: bool | None = None
     """Whether it can be booked anew; true if left out."""
     assignment: Annotated[Assignment | None, Field(description=_ASSIGNMENT)] = None
+    hours: Annotated[AskedHours | None, Field(description=_HOURS)] = None
 
 
 _NEEDED: Mapping[str, frozenset[str]] = {
@@ -261,5 +268,7 @@ class ServiceAnswer(CatalogueAnswer):
     """Whether it can be booked anew."""
     assignment: Assignment
     """Which free resource is taken where none is named."""
+    hours: AskedHours
+    """When the schedule has to be open: `throughout` a booking, or at its `ends`."""
     history: ShownHistory = None
     """Its last 50 changes, the oldest first. Keys that are bound to a customer do not see it."""

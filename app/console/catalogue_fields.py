@@ -63,6 +63,7 @@ FIELDS: Mapping[Kind, Sequence[Field]] = {
         _minutes("minimumNoticeMinutes"),
         _minutes("cancellationNoticeMinutes"),
         Field("horizonDays", "number", 0, MAX_HORIZON_DAYS),
+        Field("hours", "choice", choices=("throughout", "ends")),
         Field("assignment", "choice", choices=("even", "first", "smallest")),
         Field("approval", "check"),
         Field("active", "check"),

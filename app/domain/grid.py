@@ -1,8 +1,8 @@
 """The grid: the starts that are offered, before any rule has judged them.
 
 The grid starts at each opening of a window (without a schedule, at each local day) and goes on every interval of
-elapsed time, up to the next opening, while the slot ends in the open stretch. Full-day services have the local days
-for a grid.
+elapsed time, up to the next opening, while the slot ends in the open stretch. Where the schedule is asked at the ends
+of a slot alone, it goes on while the slot starts there. Full-day services have the local days for a grid.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -22,12 +22,16 @@ STARTS_MAX = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The starts of slots of `length`, every `interval` after an opening; both are milliseconds above 0."""
+    """The starts of slots of `length`, every `interval` after an opening; both are milliseconds above 0.
+
+    `may_leave`: whether a slot may end outside of the open stretch that it starts in.
+    """
 
     schedule: Schedule
     tz: ZoneInfo
     length: Duration
     interval: Duration
+    may_leave: bool = False
 
     def __post_init__(self) -> None:
         """Refuse lengths and intervals that would give infinitely many starts."""
@@ -40,13 +44,13 @@ class Grid:
             yield from run
 
     def windows(self, after: Millis, before: Millis) -> list[Window]:
-        """The open stretches that contain the slots that start in `[after, before)`."""
+        """The open stretches that contain the slots, or their ends, that start in `[after, before)`."""
         return windows(self.schedule, self.tz, after, Millis(before + self.length))
 
     def runs(self, open_windows: Iterable[Window], after: Millis, before: Millis) -> Iterator[Sequence[Millis]]:
         """The starts in `[after, before)`, a non-empty run for each opening that they are counted from."""
         for window in open_windows:
-            stop = min(before, window.end - self.length + 1)
+            stop = min(before, window.end if self.may_leave else window.end - self.length + 1)
             for opening, following in zip(window.openings, (*window.openings[1:], window.end), strict=True):
                 passed = max(0, -((opening - after) // self.interval))
                 run = range(opening + passed * self.interval, min(following, stop), self.interval)

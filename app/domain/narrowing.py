@@ -8,7 +8,6 @@ can become a shorter one), so those dates are resolved and compared as instants.
 """
 
 from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from datetime import date, datetime, time
 from functools import lru_cache
 from itertools import pairwise
@@ -16,7 +15,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from app.domain.instants import DAY, EARLIEST, LATEST, Millis
-from app.domain.rules import ResourceRules
+from app.domain.rules import ResourceRules, ServicesById
 from app.domain.schedule import MINUTES_A_DAY, Day, Hours, Schedule, hours_of, resolved
 from app.domain.zones import FIRST_DAY, LAST_DAY, start_of_day, zone
 
@@ -31,20 +30,22 @@ _REACH_DAYS = 3
 """A window that starts on a date ends within so many days of the date's start, also where a zone skips a day."""
 
 
-def narrowed(before: ResourceRules, after: ResourceRules, daily: AbstractSet[str], now: Millis) -> list[Stretch]:
-    """The stretches in which the edit can strand bookings that have not ended by `now`; `daily`: full-day services.
+def narrowed(before: ResourceRules, after: ResourceRules, services: ServicesById, now: Millis) -> list[Stretch]:
+    """The stretches in which the edit can strand bookings, of these services too, that have not ended by `now`.
 
     A change of the capacity mode strands nothing here: `Planner.plan` refuses it while bookings block.
     """
-    if _everywhere(before, after, daily):
+    if _everywhere(before, after, services):
         return [(now, LATEST)]
     stretches = _new_time_off(before, after)
     if before.schedule is not after.schedule:
-        stretches += _closed(before, after)
+        # Where a booking may end as the resource opens, it ends before it meets the stretch that is closed.
+        earlier = 1 if any(service.at_ends for service in services.values()) else 0
+        stretches += [(Millis(start - earlier), end) for start, end in _closed(before, after)]
     return _from(now, stretches)
 
 
-def _everywhere(before: ResourceRules, after: ResourceRules, daily: AbstractSet[str]) -> bool:
+def _everywhere(before: ResourceRules, after: ResourceRules, services: ServicesById) -> bool:
     """Whether the edit can strand bookings at any time."""
     if before.active > after.active or after.capacity < before.capacity or before.services - after.services:
         return True
@@ -52,7 +53,9 @@ def _everywhere(before: ResourceRules, after: ResourceRules, daily: AbstractSet[
         return True
     if before.timezone == after.timezone:
         return False
-    return bool(daily) or not (_is_always(before.schedule) and _is_always(after.schedule))
+    if any(service.kind == "full-day" for service in services.values()):
+        return True
+    return not (_is_always(before.schedule) and _is_always(after.schedule))
 
 
 def _is_always(schedule: Schedule) -> bool:

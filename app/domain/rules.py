@@ -4,16 +4,27 @@ Every rule is judged every time, in one fixed order, so that a refusal names all
 knows a database or a clock: `now` is the caller's.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from math import inf
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import DAY, MINUTE, Duration, Millis
 from app.domain.load import Calendar, Occupancy, conflicts_in
-from app.domain.schedule import ALWAYS, Schedule, TimeOff, TimeOffIndex, Window, is_open, is_open_daily
+from app.domain.schedule import (
+    ALWAYS,
+    Openness,
+    Schedule,
+    TimeOff,
+    TimeOffIndex,
+    Window,
+    is_open,
+    is_open_at_ends,
+    is_open_daily,
+)
 from app.domain.zones import days_between, is_day_start, zone
 
 RULES = (
@@ -34,6 +45,8 @@ LEAD_TIME_RULES = frozenset({"notice", "horizon"})
 """The rules about how far ahead a start lies; a change that keeps the start is not judged by them."""
 Assignment: TypeAlias = Literal["even", "first", "smallest"]
 """Which free member of a pool is booked: the least used, the first by id, or the smallest that suffices."""
+AskedHours: TypeAlias = Literal["throughout", "ends"]
+"""When the schedule has to be open: all the time, or at the start and at the end alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +103,16 @@ class ServiceRules:
     requires_approval: bool = False
     active: bool = True
     assignment: Assignment = "even"
+    hours: AskedHours = "throughout"
+
+    @property
+    def at_ends(self) -> bool:
+        """Whether the schedule is asked at the start and at the end alone."""
+        return self.hours == "ends"
+
+
+ServicesById: TypeAlias = Mapping[ServiceId, ServiceRules]
+NO_SERVICES: ServicesById = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,6 +170,21 @@ class Verdict:
 def block_of(start: Millis, end: Millis, service: ServiceRules | None) -> tuple[Millis, Millis]:
     """The block that `[start, end)` occupies: the service's buffers added on both sides."""
     return (Millis(start - service.buffer_before), Millis(end + service.buffer_after)) if service else (start, end)
+
+
+def openness(
+    resource: ResourceRules,
+    service: ServiceRules | None,
+    start: Millis,
+    end: Millis,
+    open_windows: Sequence[Window] = (),
+) -> Openness:
+    """Whether the schedule of a resource is open when the service asks for it; `open_windows` are as in `judge`."""
+    tz = zone(resource.timezone)
+    if service is not None and service.kind == "full-day":
+        return is_open_daily(resource.schedule, tz, start, end, at_ends=service.at_ends)
+    is_open_then = is_open_at_ends if service is not None and service.at_ends else is_open
+    return is_open_then(resource.schedule, tz, start, end, open_windows)
 
 
 def judge(
@@ -280,11 +318,7 @@ def _horizon(request: BookingRequest, service: ServiceRules | None, now: Millis)
 def _schedule(
     request: BookingRequest, resource: ResourceRules, service: ServiceRules | None, open_windows: Sequence[Window]
 ) -> Check:
-    tz = zone(resource.timezone)
-    if service and service.kind == "full-day":
-        open_then = is_open_daily(resource.schedule, tz, request.start, request.end)
-    else:
-        open_then = is_open(resource.schedule, tz, request.start, request.end, open_windows)
+    open_then = openness(resource, service, request.start, request.end, open_windows)
     if open_then.ok:
         return _passes("schedule", open_then.detail)
     override = open_then.override.isoformat() if open_then.override else None

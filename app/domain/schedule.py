@@ -15,7 +15,7 @@ from itertools import accumulate
 from typing import NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
-from app.domain.instants import DAY, EARLIEST, Duration, Millis
+from app.domain.instants import DAY, EARLIEST, LATEST, Duration, Millis
 from app.domain.zones import ONE_DAY, day_of, days, local, render_wall, resolve, start_of_day
 
 MINUTES_A_DAY = 24 * 60
@@ -112,6 +112,7 @@ class Openness:
 
 
 _OPEN = Openness(ok=True, detail="The schedule is open then.")
+_OPEN_AT_ENDS = Openness(ok=True, detail="The schedule is open at the start and at the end.")
 _ALWAYS_OPEN = Openness(ok=True, detail="The resource has no schedule: it is always open.")
 
 
@@ -202,15 +203,45 @@ def is_open(
     return _closed(schedule, tz, around[0].end if covers(around, start, Millis(start + 1)) else start)
 
 
-def is_open_daily(schedule: Schedule, tz: ZoneInfo, start: Millis, end: Millis) -> Openness:
-    """Whether some window starts on each local day from that of `start` to that of `end`, which is excluded.
+def is_open_at_ends(
+    schedule: Schedule, tz: ZoneInfo, start: Millis, end: Millis, open_windows: Sequence[Window] = ()
+) -> Openness:
+    """Whether the schedule is open at `start` and at `end`, whatever lies between.
 
-    This is the rule of full-day services. A window that began the evening before does not open a day: an override that
-    closes the day leaves it untouched.
+    At `end` an open stretch may just close, or just open: what was fetched at an opening can be returned at another.
+    `open_windows` are as in `is_open`.
     """
     if schedule.weekly is None and not schedule.overrides:
         return _ALWAYS_OPEN
-    for day in days(day_of(start, tz), day_of(end, tz), tz):
+    for first, last in ((start, Millis(start + 1)), (end, end)):
+        if covers(open_windows, first, last):
+            continue
+        around = _windows(schedule, tz, Millis(first - 1), Millis(first + 1), _DAYS_BEFORE)
+        if not covers(around, first, last):
+            return _closed(schedule, tz, first)
+    return _OPEN_AT_ENDS
+
+
+def open_end_from(open_windows: Sequence[Window], end: Millis) -> Millis:
+    """The first instant, from `end` on, at which a time may end by `is_open_at_ends`; LATEST if there is none."""
+    if covers(open_windows, end, end):
+        return end
+    index = bisect_right(open_windows, end, key=lambda window: window.start)
+    return open_windows[index].start if index < len(open_windows) else LATEST
+
+
+def is_open_daily(schedule: Schedule, tz: ZoneInfo, start: Millis, end: Millis, *, at_ends: bool = False) -> Openness:
+    """Whether some window starts on each local day from that of `start` to that of `end`, which is excluded.
+
+    This is the rule of full-day services; `at_ends` asks for the first and the last day alone. A window that began the
+    evening before does not open a day: an override that closes the day leaves it untouched.
+    """
+    if schedule.weekly is None and not schedule.overrides:
+        return _ALWAYS_OPEN
+    asked: Iterable[date] = days(day_of(start, tz), day_of(end, tz), tz)
+    if at_ends:
+        asked = (day_of(start, tz), day_of(Millis(end - 1), tz))
+    for day in asked:
         if not resolved(hours_of(schedule, day), day, tz):
             override = day if day in schedule.overrides else None
             return Openness(ok=False, detail=f"Nothing is open on {day}, {_cause(override)}.", override=override)

@@ -1,8 +1,9 @@
 """Slots: the starts on the grid that every rule allows, with what remains of the capacity.
 
 `rules.judge` alone says whether a start can be booked. The search skips starts that `judge` is known to refuse: those
-that meet the same full stretch or the same time off as the start before. It judges the first of the other starts,
-whose verdict holds for all of them: each lies in an open window and all have one length, so only the load differs.
+that meet the same full stretch or the same time off as the start before, and where the schedule is asked at the ends
+alone those that end in the same closed stretch. It judges the first of the other starts, whose verdict holds for all of
+them: each lies in an open window and all have one length, so only the load differs.
 """
 
 from bisect import bisect_left
@@ -16,7 +17,7 @@ from app.domain.instants import DAY, EARLIEST, LATEST, Duration, Millis
 from app.domain.lengths import LENGTH_MAX
 from app.domain.load import Profile
 from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, block_of, judge
-from app.domain.schedule import TimeOffIndex, Window
+from app.domain.schedule import TimeOffIndex, Window, open_end_from
 from app.domain.zones import zone
 
 SAME_FOR_EVERY_START = frozenset({"resource-active", "service-active", "service-offered", "guests"})
@@ -97,9 +98,8 @@ class Candidates:
         before = min(before, Millis(LATEST - query.length))
         if query.length > LENGTH_MAX or before <= after:
             return cls(resource, [])
-        grid = Grid(
-            resource.schedule, tz, query.length, service.interval if service and service.interval else query.length
-        )
+        interval = service.interval if service and service.interval else query.length
+        grid = Grid(resource.schedule, tz, query.length, interval, may_leave=service is not None and service.at_ends)
         open_windows = grid.windows(after, before)
         return cls(resource, [*grid.runs(open_windows, after, before)], query.length, open_windows=open_windows)
 
@@ -134,7 +134,7 @@ def slots(
     `profile` is the resource's, without the reservation that the query ignores.
     """
     resource = candidates.resource
-    hurdles = _Hurdles(resource, service, query, profile)
+    hurdles = _Hurdles(candidates, service, query, profile)
     timeless = SAME_FOR_EVERY_START if candidates.ends else SAME_FOR_EVERY_START | {"duration"}
     possible, accepted = hurdles.earliest, False
     for run in candidates.runs:
@@ -167,8 +167,13 @@ class _Hurdles:
     """What makes many starts in a row unbookable, computed without judging each."""
 
     def __init__(
-        self, resource: ResourceRules, service: ServiceRules | None, query: SlotQuery, profile: Profile
+        self, candidates: Candidates, service: ServiceRules | None, query: SlotQuery, profile: Profile
     ) -> None:
+        resource = candidates.resource
+        self._open_windows = candidates.open_windows
+        self._asks_end = (
+            service is not None and service.at_ends and not candidates.ends and "schedule" not in query.lifted
+        )
         self._service = service
         self._profile = profile
         self._free = -1 if "capacity" in query.lifted else resource.capacity - resource.units(query.guests)
@@ -183,8 +188,13 @@ class _Hurdles:
             self.latest = Millis(profile.now + service.horizon)
 
     def passed(self, start: Millis, end: Millis) -> Millis:
-        """The first start, from this one on, that is past the full stretch and the time off that this one meets."""
+        """The first start, from this one on, that is past the full stretch and the time off that this one meets.
+
+        Where the schedule is asked at the end, it is also past the starts that end when this one finds it closed.
+        """
         first = start
+        if self._asks_end:
+            first = Millis(start + open_end_from(self._open_windows, end) - end)
         if self._free >= 0:
             full_until = self._profile.full_until(*block_of(start, end, self._service), self._free)
             if full_until is not None:

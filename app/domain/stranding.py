@@ -1,15 +1,15 @@
 """Which bookings an edit of their resource strands: those that obeyed the rules before it and would not after it."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from app.domain.instants import DAY, Duration, Millis
 from app.domain.load import Occupancy, meets_any
-from app.domain.rules import ResourceRules
-from app.domain.schedule import Window, is_open, is_open_daily, windows
+from app.domain.rules import NO_SERVICES, ResourceRules, ServiceRules, ServicesById, openness
+from app.domain.schedule import Window, windows
 from app.domain.zones import is_day_start, zone
 
 PERIOD: Duration = 2 * 366 * DAY
@@ -19,9 +19,9 @@ UNRESOLVED_MAX = 30
 
 
 def stranded(
-    bookings: Iterable[Occupancy], before: ResourceRules, after: ResourceRules, daily: Container[str] = ()
+    bookings: Iterable[Occupancy], before: ResourceRules, after: ResourceRules, services: ServicesById = NO_SERVICES
 ) -> list[Occupancy]:
-    """The bookings that newly exceed the capacity or newly break a rule, by start; `daily` are the full-day services.
+    """The bookings that newly exceed the capacity or newly break a rule, by start; `services` say when to be open.
 
     A rule that was broken before the edit, or an instant that was too full before it, strands nothing. Only rules that
     the edit touches are judged.
@@ -33,7 +33,7 @@ def stranded(
     if (before.timezone, before.schedule) != (after.timezone, after.schedule):
         for period in _by_period(bookings):
             old, new = _Version.of(before, period), _Version.of(after, period)
-            lost |= {booking.id for booking in period if _is_newly_closed(booking, old, new, daily)}
+            lost |= {booking.id for booking in period if _is_newly_closed(booking, old, new, services)}
     if after.capacity < before.capacity:
         lost |= {booking.id for booking in bookings if after.capacity < booking.units <= before.capacity}
         lost |= _crowded(bookings, before.capacity, after.capacity)
@@ -91,27 +91,22 @@ class _Version:
             ),
         )
 
-    def is_open(self, booking: Occupancy) -> bool:
-        """Whether the schedule is open during the whole booking."""
-        return is_open(self.resource.schedule, self.tz, booking.own_start, booking.own_end, self.open_windows).ok
-
-    def is_open_daily(self, booking: Occupancy) -> bool:
-        """Whether some window starts on each day of the booking."""
-        return is_open_daily(self.resource.schedule, self.tz, booking.own_start, booking.own_end).ok
+    def is_open(self, booking: Occupancy, service: ServiceRules | None) -> bool:
+        """Whether the schedule is open when the service of the booking asks for it."""
+        return openness(self.resource, service, booking.own_start, booking.own_end, self.open_windows).ok
 
     def has_whole_days(self, booking: Occupancy) -> bool:
         """Whether the booking starts and ends with local days; in another zone they begin at other instants."""
         return is_day_start(booking.own_start, self.tz) and is_day_start(booking.own_end, self.tz)
 
 
-def _is_newly_closed(booking: Occupancy, before: _Version, after: _Version, daily: Container[str]) -> bool:
+def _is_newly_closed(booking: Occupancy, before: _Version, after: _Version, services: ServicesById) -> bool:
     """Whether one of the rules about opening hours held and no longer does."""
-    rules: tuple[Callable[[_Version, Occupancy], bool], ...]
-    if booking.service is not None and booking.service in daily:
-        rules = (_Version.has_whole_days, _Version.is_open_daily)
-    else:
-        rules = (_Version.is_open,)
-    return any(not holds(after, booking) and holds(before, booking) for holds in rules)
+    service = None if booking.service is None else services.get(booking.service)
+    if not after.is_open(booking, service) and before.is_open(booking, service):
+        return True
+    whole_days = service is not None and service.kind == "full-day"
+    return whole_days and not after.has_whole_days(booking) and before.has_whole_days(booking)
 
 
 def _crowded(bookings: list[Occupancy], before: int, after: int) -> set[Hashable]:

@@ -273,6 +273,7 @@ _SERVICE = {
     "approval": False,
     "active": True,
     "assignment": "even",
+    "hours": "throughout",
     "history": [_CHANGE],
     **_SHARED,
 }

@@ -120,4 +120,5 @@ def service_rules_of(row: Row) -> ServiceRules:
         requires_approval=service.approval,
         active=service.active,
         assignment=service.assignment,
+        hours=service.hours,
     )

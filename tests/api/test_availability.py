@@ -73,6 +73,44 @@ def _noting(monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, thre
     monkeypatch.setattr(module, name, noting)
 
 
+class TestHoursAtTheEnds:
+    """Services whose schedule is asked at the start and at the end alone."""
+
+    async def test_a_rental_goes_on_while_the_counter_is_closed(self, room: ApiClient) -> None:
+        """Fetched at an opening it can be returned at the next one; nothing is offered that ends at night."""
+        await room.service("bike", durationMinutes=24 * 60, slotIntervalMinutes=60, hours="ends")
+        await room.service("scooter", durationType="flexible", minMinutes=60, maxMinutes=5_000, hours="ends")
+        ok(await room.edit("/v1/resources/room", services=["bike", "scooter"], capacity=9))
+        offered = await slots(room, service="bike", **MONDAY)
+
+        assert starts(offered) == [f"2030-01-07T{hour}:00" for hour in ("09", "10", "11")]
+        for slot in offered:
+            created(await room.post({"resource": "room", "service": "bike", "startTime": slot["startTime"]}))
+        assert await slots(room, service="scooter", minutes=12 * 60, **MONDAY) == []
+        refused = problem(await room.book(length=12 * HOUR, service="scooter"), "rule", "/startTime")
+        assert failed_rules(refused) == ["schedule"]
+        assert "It is closed at 2030-01-07T21:00 (UTC)" in refused["detail"]
+
+    async def test_a_closed_day_strands_what_starts_or_ends_on_it(self, room: ApiClient) -> None:
+        """Not the rental over it, which goes on as it would over a night; a time off then strands that too."""
+        await room.service("bike", durationType="flexible", minMinutes=60, maxMinutes=9_000, hours="ends")
+        ok(await room.edit("/v1/resources/room", services=["bike"], capacity=9))
+        over = await room.booked(NINE - DAY, 2 * DAY, service="bike")
+        ends = await room.booked(NINE - DAY, DAY, service="bike")
+        begins = await room.booked(NINE, DAY, service="bike")
+        path = "/v1/resources/room"
+
+        def of(answer: dict[str, Any]) -> set[str]:
+            return {each["id"] for each in answer["reservations"]}
+
+        closed = MORNING | {"overrides": [{"date": "2030-01-07", "windows": []}]}
+        put = await room.request("PUT", f"{path}/schedule", json=closed, headers={"If-Match": "*"})
+        assert of(problem(put, "stranded-bookings")) == {ends["id"], begins["id"]}
+        noon = {"from": "2030-01-07T12:00:00Z", "to": "2030-01-07T13:00:00Z"}
+        off = await room.request("POST", f"{path}/time-off", json=noon)
+        assert of(problem(off, "stranded-bookings")) == {over["id"], begins["id"]}
+
+
 class TestSpan:
     """Which slots are asked for."""
 

@@ -124,8 +124,13 @@ class Place:
                 if span[0] < span[1]:
                     yield span
 
-    def grid(self, after: datetime, before: datetime, length: timedelta, interval: timedelta) -> list[Slot]:
-        """Each opening and every interval after it, while the slot ends in the stretch that is open without a break."""
+    def grid(
+        self, after: datetime, before: datetime, length: timedelta, interval: timedelta, *, leaving: bool = False
+    ) -> list[Slot]:
+        """Each opening and every interval after it, while the slot ends in the stretch that is open without a break.
+
+        `leaving`: while it starts there.
+        """
         first = (after - 3 * DAY).astimezone(self.tz).date()
         last = (before + length + 3 * DAY).astimezone(self.tz).date()
         stretches: list[tuple[list[datetime], datetime]] = []
@@ -139,7 +144,7 @@ class Place:
         for openings, until in stretches:
             for opening, following in zip(openings, [*openings[1:], until], strict=True):
                 start = opening
-                while start < following and start + length <= until:
+                while start < following and (leaving or start + length <= until):
                     starts.add(start)
                     start += interval
         return [(start, start + length) for start in sorted(starts) if after <= start < before]
@@ -187,7 +192,8 @@ class Catalogue:
             slots = place.days(*self.span, self.days)
         else:
             minutes = self.service["slotIntervalMinutes"] if self.service else self.length // MINUTE
-            slots = place.grid(*self.span, self.length, minutes * MINUTE)
+            leaving = self.service is not None and self.service["hours"] == "ends"
+            slots = place.grid(*self.span, self.length, minutes * MINUTE, leaving=leaving)
         return [slot for slot in slots if all(abs(slot[0] - edge) > 5 * MINUTE for edge in self.edges)]
 
     def broken_by(self, place: Place) -> set[str]:
@@ -223,9 +229,12 @@ def random_catalogue(random: Random, name: str, now: datetime) -> Catalogue:
     as_dates = random.random() < 0.7
     if not as_dates:
         span = span[0] + random.randrange(600) * MINUTE, span[1] - random.randrange(600) * MINUTE
-    length = random.choice((30, 45, 60, 90, 150)) * MINUTE
+    hours = random.choice(("throughout", "throughout", "ends"))
+    length = random.choice((30, 45, 60, 90, 150) if hours == "throughout" else (90, 600, 1_440, 2_000)) * MINUTE
     days = random.choice((1, 1, 2)) if kind == "full-day" else None
     service, edges = _service(random, f"{name}-do", kind, length, now, span) if kind else (None, [])
+    if service:
+        service["hours"] = hours
     named = service is None or random.random() < 0.5
     count = 1 if named else random.choice((2, 3))
     places = [_place(random, f"{name}-{n}", zone, dates, service) for n in range(count)]

@@ -7,7 +7,7 @@ from pydantic import Field
 from pymongo import ASCENDING, IndexModel
 
 from app.domain.ids import ResourceId, ServiceId
-from app.domain.rules import Assignment
+from app.domain.rules import AskedHours, Assignment
 from app.storage.documents.base import Name, StoredDocument, SubDocument
 from app.storage.documents.changes import ChangeHistory
 
@@ -114,6 +114,7 @@ class Service(CatalogueObject):
     approval: bool = False
     active: bool = True
     assignment: Assignment = "even"
+    hours: AskedHours = "throughout"
     history: ChangeHistory
 
     class Settings(StoredDocument.Settings):

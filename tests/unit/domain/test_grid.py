@@ -65,6 +65,14 @@ def test_touching_windows_offer_the_slot_over_their_joint() -> None:
     assert starts == ["09:00", "10:00", "11:00", "12:00", "12:30", "13:30"]
 
 
+def test_slots_that_may_leave_the_window_only_start_in_it() -> None:
+    """A rental that is asked for its ends alone starts as long as the window is open, and not when it closes."""
+    rentals = Grid(daily((9, 12)), BERLIN, 24 * HOUR, HOUR, may_leave=True)
+
+    assert clock(rentals, "2026-05-04") == ["09:00", "10:00", "11:00"]
+    assert clock(Grid(daily((9, 12)), BERLIN, 24 * HOUR, HOUR), "2026-05-04") == []
+
+
 def test_a_window_past_midnight_goes_on_counting() -> None:
     """The night's starts after midnight are those of its evening's opening, whichever day is requested."""
     assert clock(Grid(daily((22.5, 26)), BERLIN, HOUR, HOUR), "2026-05-04") == ["00:30", "22:30", "23:30"]

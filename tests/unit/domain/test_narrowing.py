@@ -13,8 +13,8 @@ from app.domain.ids import ServiceId
 from app.domain.instants import DAY, HOUR, LATEST, MINUTE, Millis, parse, to_millis
 from app.domain.load import Occupancy
 from app.domain.narrowing import changing, narrowed
-from app.domain.rules import ResourceRules
-from app.domain.schedule import Day, Hours, Schedule, TimeOff, is_open, is_open_daily
+from app.domain.rules import ResourceRules, ServiceRules, openness
+from app.domain.schedule import Day, Hours, Schedule, TimeOff
 from app.domain.stranding import stranded
 from app.domain.zones import is_day_start, start_of_day, zone
 from tests.support.ids import CUT_ID, ROOM_ID
@@ -29,8 +29,16 @@ PLACES = {
 }
 """Zones, each with a date on which its clocks change."""
 DAY_ID = ServiceId("day")
-SERVICES = (CUT_ID, DAY_ID)
-DAILY = frozenset({"day"})
+NIGHT_ID = ServiceId("night")
+TRIP_ID = ServiceId("trip")
+SERVICES_BY_ID = {
+    CUT_ID: ServiceRules(CUT_ID, "flexible"),
+    DAY_ID: ServiceRules(DAY_ID, "full-day"),
+    NIGHT_ID: ServiceRules(NIGHT_ID, "flexible", hours="ends"),
+    TRIP_ID: ServiceRules(TRIP_ID, "full-day", hours="ends"),
+}
+WHOLE = frozenset({DAY_ID, TRIP_ID})
+SERVICES = (*SERVICES_BY_ID,)
 TIMES = st.integers(0, 47).map(lambda half: half * 30)
 DAYS = st.integers(-4, 6)
 GUESTS = st.integers(1, 4)
@@ -117,7 +125,7 @@ def bookings(draw: st.DrawFn, middle: date, place: str, now: Millis) -> list[Occ
     for number in range(draw(st.integers(0, 8))):
         service = draw(st.sampled_from([None, *SERVICES]))
         first = middle + timedelta(days=draw(DAYS))
-        if service == DAY_ID:
+        if service in WHOLE:
             start, end = start_of_day(first, tz), start_of_day(first + timedelta(days=draw(st.integers(1, 3))), tz)
         else:
             start = Millis(start_of_day(first, tz) + draw(TIMES) * MINUTE)
@@ -132,13 +140,10 @@ def bookings(draw: st.DrawFn, middle: date, place: str, now: Millis) -> list[Occ
 def holds(room: ResourceRules, booking: Occupancy) -> list[bool]:
     """Each rule of the resource."""
     tz = zone(room.timezone)
-    whole = booking.service in DAILY
-    if whole:
-        days = is_day_start(booking.own_start, tz) and is_day_start(booking.own_end, tz)
-        opened = is_open_daily(room.schedule, tz, booking.own_start, booking.own_end).ok
-    else:
-        days = True
-        opened = is_open(room.schedule, tz, booking.own_start, booking.own_end).ok
+    span = booking.own_start, booking.own_end
+    days = booking.service not in WHOLE or (is_day_start(span[0], tz) and is_day_start(span[1], tz))
+    service = SERVICES_BY_ID.get(booking.service) if booking.service else None
+    opened = openness(room, service, *span).ok
     offered = not room.service_only if booking.service is None else booking.service in room.services
     allowed = room.max_guests is None or booking.guests <= room.max_guests
     away = room.time_off_index.first(booking.own_start, booking.own_end) is not None
@@ -165,12 +170,12 @@ def judged(found: Sequence[Occupancy], before: ResourceRules, after: ResourceRul
 def test_every_stranded_booking_is_judged(case: tuple[list[Occupancy], ResourceRules, ResourceRules, Millis]) -> None:
     """Judging only the bookings that meet the stretches that an edit narrows finds what judging all finds."""
     found, before, after, now = case
-    stretches = narrowed(before, after, DAILY, now)
+    stretches = narrowed(before, after, SERVICES_BY_ID, now)
     met = [one for one in found if any(one.meets(start, end) for start, end in stretches)]
 
     expected = judged(found, before, after)
-    assert {one.id for one in stranded(found, before, after, DAILY)} == expected
-    assert {one.id for one in stranded(met, before, after, DAILY)} == expected
+    assert {one.id for one in stranded(found, before, after, SERVICES_BY_ID)} == expected
+    assert {one.id for one in stranded(met, before, after, SERVICES_BY_ID)} == expected
     assert stretches == sorted(stretches)
 
 
@@ -184,6 +189,7 @@ ROOM = ResourceRules(
     time_off=(TimeOff("a", Millis(10 * DAY), Millis(12 * DAY)),),
 )
 NOW = to_millis(parse("2029-12-01T00:00:00Z"))
+NOT_AT_ENDS = {name: SERVICES_BY_ID[name] for name in (CUT_ID, DAY_ID)}
 
 
 @pytest.mark.parametrize(
@@ -203,7 +209,7 @@ NOW = to_millis(parse("2029-12-01T00:00:00Z"))
 )
 def test_an_edit_that_widens_judges_no_booking(after: ResourceRules) -> None:
     """More capacity, more services, longer hours, fewer closed days, less time off: nothing is narrowed."""
-    assert narrowed(ROOM, after, DAILY, NOW) == []
+    assert narrowed(ROOM, after, NOT_AT_ENDS, NOW) == []
 
 
 @pytest.mark.parametrize(
@@ -218,7 +224,7 @@ def test_an_edit_that_widens_judges_no_booking(after: ResourceRules) -> None:
 )
 def test_an_edit_of_all_days_looks_at_all_that_is_to_come(after: ResourceRules) -> None:
     """An edit that may strand a booking at any time has no bounds."""
-    assert narrowed(ROOM, after, DAILY, NOW) == [(NOW, LATEST)]
+    assert narrowed(ROOM, after, NOT_AT_ENDS, NOW) == [(NOW, LATEST)]
 
 
 def test_a_closed_day_looks_at_that_day() -> None:
@@ -226,11 +232,11 @@ def test_a_closed_day_looks_at_that_day() -> None:
     tz = zone(ROOM.timezone)
     closed = replace(ROOM.schedule, overrides={**ROOM.schedule.overrides, date(2030, 5, 1): ()})
     start = start_of_day(date(2030, 5, 1), tz)
-    [(begin, end)] = narrowed(ROOM, replace(ROOM, schedule=closed), DAILY, NOW)
+    [(begin, end)] = narrowed(ROOM, replace(ROOM, schedule=closed), NOT_AT_ENDS, NOW)
     assert (begin, end - begin <= 4 * DAY) == (start, True)
 
     off = TimeOff("b", start, Millis(start + HOUR))
-    assert narrowed(ROOM, replace(ROOM, time_off=(*ROOM.time_off, off)), DAILY, NOW) == [(start, start + HOUR)]
+    assert narrowed(ROOM, replace(ROOM, time_off=(*ROOM.time_off, off)), NOT_AT_ENDS, NOW) == [(start, start + HOUR)]
 
 
 def test_longer_hours_that_vanish_in_a_gap_are_seen() -> None:
@@ -238,7 +244,7 @@ def test_longer_hours_that_vanish_in_a_gap_are_seen() -> None:
     middle: Day = (Hours(2 * 60 + 30, 2 * 60 + 45),)
     around: Day = (Hours(2 * 60, 3 * 60),)
     before = replace(ROOM, schedule=Schedule((middle,) * 7))
-    stretches = narrowed(before, replace(before, schedule=Schedule((around,) * 7)), DAILY, NOW)
+    stretches = narrowed(before, replace(before, schedule=Schedule((around,) * 7)), NOT_AT_ENDS, NOW)
     spring = to_millis(parse("2030-03-31T01:35:00Z"))
 
     assert any(start <= spring < end for start, end in stretches)
@@ -247,7 +253,7 @@ def test_longer_hours_that_vanish_in_a_gap_are_seen() -> None:
 def test_many_days_are_one_stretch() -> None:
     """A lookup has few branches, however many single days an edit closes."""
     days = {date(2030, 1, 1) + timedelta(days=6 * number): () for number in range(600)}
-    [(start, end)] = narrowed(ROOM, replace(ROOM, schedule=replace(ROOM.schedule, overrides=days)), DAILY, NOW)
+    [(start, end)] = narrowed(ROOM, replace(ROOM, schedule=replace(ROOM.schedule, overrides=days)), NOT_AT_ENDS, NOW)
 
     assert start <= start_of_day(date(2030, 1, 1), zone(ROOM.timezone)) + 6 * DAY
     assert end > start + 3_000 * DAY

@@ -20,7 +20,9 @@ from app.domain.schedule import (
     Window,
     covers,
     is_open,
+    is_open_at_ends,
     is_open_daily,
+    open_end_from,
     windows,
 )
 from app.domain.zones import ONE_DAY, exists, local, parse_wall, resolve, start_of_day, zone
@@ -216,6 +218,16 @@ def test_the_tail_of_a_night_does_not_open_a_day() -> None:
     assert is_open(schedule, BERLIN, at("2026-05-09T00:00"), at("2026-05-09T02:00")).ok
 
 
+def test_of_full_days_the_first_and_the_last_may_be_all_that_counts() -> None:
+    """A stay over a closed Sunday ends on the Monday; one that ends on the Sunday does not."""
+    schedule = Schedule(((Hours(9 * 60, 17 * 60),),) * 6 + ((),))
+    saturday, sunday, tuesday = (at(f"2026-05-{day}T00:00") for day in ("09", "11", "12"))
+
+    assert is_open_daily(schedule, BERLIN, saturday, tuesday, at_ends=True).ok
+    assert not is_open_daily(schedule, BERLIN, saturday, tuesday).ok
+    assert not is_open_daily(schedule, BERLIN, saturday, sunday, at_ends=True).ok
+
+
 def test_windows_without_end_open_the_same_from_any_start() -> None:
     """Where hours overlap around the clock there is no first opening; the grid is that of each window, from any day."""
     schedule = every_day("00:00-24:00", "22:00-02:00", "22:00-23:00")
@@ -332,6 +344,22 @@ def test_open_is_what_every_instant_says(case: tuple[Schedule, ZoneInfo, Millis]
     assert all(open_at(schedule, tz, Millis(instant)) for instant in looked_at) == verdict.ok
     assert verdict.ok == covers(known, start, end) or schedule == ALWAYS
     assert is_open(schedule, tz, start, end, known) == verdict
+
+
+@given(cases(), st.integers(1, 3 * 24 * 60))
+def test_open_at_its_ends_is_what_these_two_instants_say(case: tuple[Schedule, ZoneInfo, Millis], length: int) -> None:
+    """It starts when the schedule is open, and ends when it is open, or closes just then; nothing between counts."""
+    schedule, tz, start = case
+    end = Millis(start + length * MINUTE)
+    known = windows(schedule, tz, start, Millis(end + 1))
+    ends_open = open_at(schedule, tz, end) or open_at(schedule, tz, Millis(end - 1))
+
+    verdict = is_open_at_ends(schedule, tz, start, end)
+
+    assert verdict.ok == (open_at(schedule, tz, start) and ends_open)
+    assert verdict.ok or not is_open(schedule, tz, start, end).ok
+    assert is_open_at_ends(schedule, tz, start, end, known) == verdict
+    assert (open_end_from(known, end) == end) == ends_open
 
 
 @given(cases(), st.integers(1, 3 * 24 * 60))

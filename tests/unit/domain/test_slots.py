@@ -37,6 +37,7 @@ schedules = st.builds(
 )
 moments = st.integers(-8, 80).map(lambda half_hour: FIRST + half_hour * 30 * MINUTE)
 lengths = st.integers(1, 12).map(lambda quarter: quarter * 15 * MINUTE)
+durations = lengths | st.integers(13, 40).map(lambda hour: hour * HOUR)
 occupancies = st.lists(
     st.builds(
         lambda start, length, units, lapsed: Occupancy("", start, start + length, units, LAPSED if lapsed else None),
@@ -64,13 +65,14 @@ offers = st.none() | st.builds(
     ServiceRules,
     id=st.just("cut"),
     kind=st.sampled_from(["fixed", "full-day"]),
-    duration=lengths,
+    duration=durations,
     max_days=st.just(2),
     buffer_before=st.sampled_from([0, 10 * MINUTE, HOUR]),
     buffer_after=st.sampled_from([0, 25 * MINUTE]),
     interval=st.sampled_from([30 * MINUTE, 80 * MINUTE]),
     notice=st.sampled_from([0, 20 * HOUR]),
     horizon=st.none() | st.just(2 * DAY),
+    hours=st.sampled_from(["throughout", "ends"]),
 )
 
 
@@ -243,6 +245,17 @@ def test_times_off_notice_and_horizon_are_jumped_over(judged: Judged) -> None:
 
     assert [slot.start - NINE for slot in (offered[0], offered[-1])] == [2 * HOUR, 51 * HOUR]
     assert (len(offered), judged.count) == (121, 1)
+
+
+def test_starts_that_end_at_night_are_jumped_over(judged: Judged) -> None:
+    """Of rentals of 17 hours by the minute, only those are looked at whose end is within the opening hours."""
+    room = ResourceRules(ROOM_ID, services=frozenset({CUT_ID}), schedule=Schedule(((Hours(9 * 60, 17 * 60),),) * 7))
+    offer = ServiceRules(CUT_ID, "fixed", duration=17 * HOUR, interval=MINUTE, hours="ends")
+    budget = Budget(70)
+    offered = found(room, offer, SlotQuery(17 * HOUR), Profile(NINE, ()), (NINE, NINE + DAY), budget)
+
+    assert [slot.start for slot in offered] == [*range(NINE + 7 * HOUR, NINE + 8 * HOUR, MINUTE)]
+    assert (budget.spent, judged.count) == (False, 1)
 
 
 @pytest.mark.parametrize(

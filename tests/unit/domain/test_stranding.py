@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from app.domain.ids import ServiceId
 from app.domain.instants import DAY, EARLIEST, HOUR, Duration, Millis, parse, to_millis
 from app.domain.load import Occupancy
-from app.domain.rules import ResourceRules
+from app.domain.rules import ResourceRules, ServiceRules
 from app.domain.schedule import Hours, Schedule, TimeOff
 from app.domain.stranding import stranded
 from tests.support.ids import CUT_ID, ROOM_ID
@@ -20,6 +20,7 @@ NINE_TO_FIVE = Schedule(((Hours(540, 1020),),) * 7)
 DYE = ServiceId("dye")
 SERVICES = (CUT_ID, DYE)
 ROOM = ResourceRules(ROOM_ID, capacity=3, services=frozenset(SERVICES))
+WHOLE_DAYS = {DYE: ServiceRules(DYE, "full-day")}
 
 
 def booking(
@@ -147,15 +148,15 @@ def test_only_full_day_services_need_no_more_than_a_window_a_day() -> None:
     after = replace(ROOM, schedule=NINE_TO_FIVE)
 
     for service, stays in ((None, False), (CUT_ID, False), (DYE, True)):
-        assert (stranded([at(0, DAY, service)], ROOM, after, daily={DYE}) == []) is stays
+        assert (stranded([at(0, DAY, service)], ROOM, after, WHOLE_DAYS) == []) is stays
 
 
 def test_whole_days_are_those_of_the_zone() -> None:
     """In another zone the day that was booked is none, while a time is still the same time."""
     after = replace(ROOM, timezone="Europe/Berlin")
 
-    assert names(stranded([at(0, DAY, DYE)], ROOM, after, daily={DYE})) == {"it"}
-    assert stranded([at(0, DAY, CUT_ID)], ROOM, after, daily={DYE}) == []
+    assert names(stranded([at(0, DAY, DYE)], ROOM, after, WHOLE_DAYS)) == {"it"}
+    assert stranded([at(0, DAY, CUT_ID)], ROOM, after, WHOLE_DAYS) == []
 
 
 def test_hours_are_those_of_the_zone() -> None:
