@@ -51,9 +51,9 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class TimeQuestion:
-    """The parameters of a question whether one time can be booked."""
+    """The parameters of a question whether one time can be booked, on a resource or on those of a service's pool."""
 
-    resource: ResourceId
+    resource: ResourceId | None
     service: ServiceId | None
     start: datetime
     end: datetime | None

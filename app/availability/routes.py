@@ -8,20 +8,16 @@ from litestar.params import QueryParameter
 
 from app.access.routes import any_key, caller_of
 from app.availability.questions import Question, TimeQuestion
-from app.availability.schemas import AvailabilityAnswer, AvailabilityExplanation
+from app.availability.schemas import AvailabilityAnswer, AvailabilityExplanation, PoolExplanation
 from app.availability.service import Availability
-from app.caller import Caller
 from app.domain.grid import STARTS_MAX
 from app.domain.ids import ResourceId, ServiceId
-from app.domain.rules import Check, Verdict
 from app.errors import invalid_parameter
 from app.http.json_response import JsonResponse
 from app.http.openapi import problems
 from app.http.parameters import read_instant
-from app.http.problem_schemas import RuleCheckAnswer
 from app.http.request import Request
 from app.http.routing import get
-from app.refusals import blamed_reservation
 
 _MINUTES = 366 * 24 * 60
 
@@ -29,7 +25,6 @@ ServiceParameter = Annotated[ServiceId | None, QueryParameter(description="The s
 ResourceParameter = Annotated[
     ResourceId | None, QueryParameter(description="The resource; left out: the service's whole pool.")
 ]
-ExplainedResourceParameter = Annotated[ResourceId, QueryParameter(name="resource", description="The resource.")]
 FromParameter = Annotated[str, QueryParameter(name="from", description="A local date or an instant; slots start here.")]
 ToParameter = Annotated[
     str | None,
@@ -130,36 +125,25 @@ class AvailabilityRoutes(Controller):
         self,
         request: Request,
         availability: NamedDependency[Availability],
-        resource: ExplainedResourceParameter,
         start_time: StartParameter,
         end_time: EndParameter = None,
         service: ServiceParameter = None,
+        resource: ResourceParameter = None,
         guests: GuestsParameter = 1,
         ignore: IgnoreParameter = None,
-    ) -> AvailabilityExplanation:
+    ) -> Response[AvailabilityExplanation | PoolExplanation]:
         """Explain why a time can or cannot be booked.
 
-        Every rule with its verdict, and the reservation, time off or override to blame.
+        Every rule with its verdict, and the reservation, time off or override to blame. A service without a resource
+        explains each resource of its pool, by id; `bookable` says whether it can be booked on any of them.
         """
         start = read_instant("startTime", start_time)
         if start is None:  # pragma: no cover  # it is required
             raise invalid_parameter("startTime", "Say when it would begin.")
         end = read_instant("endTime", end_time)
         question = TimeQuestion(resource, service, start, end, guests, ignore)
-        verdict = await availability.explain(question, caller_of(request))
-        checks = [_shown(check, verdict, caller_of(request)) for check in verdict.checks]
-        return AvailabilityExplanation(bookable=verdict.bookable, checks=checks)
-
-
-def _shown(check: Check, verdict: Verdict, caller: Caller) -> RuleCheckAnswer:
-    return RuleCheckAnswer(
-        rule=check.rule,
-        ok=check.ok,
-        detail=check.detail,
-        reservation=blamed_reservation(check, verdict, caller),
-        time_off=check.time_off,
-        override=check.override,
-    )
+        written = await availability.explain(question, caller_of(request))
+        return JsonResponse(written.body, headers={"ETag": written.tag})
 
 
 router = AvailabilityRoutes

@@ -61,3 +61,19 @@ class AvailabilityExplanation(Answer):
     """Whether every rule allows it."""
     checks: list[RuleCheckAnswer]
     """Every rule's verdict."""
+
+
+class ResourceExplanation(AvailabilityExplanation):
+    """All rules on one resource of a pool."""
+
+    resource: ResourceId
+    """The resource."""
+
+
+class PoolExplanation(Answer):
+    """All rules on each resource of a service's pool."""
+
+    bookable: bool
+    """Whether every rule allows it on one of them."""
+    resources: list[ResourceExplanation]
+    """The active resources that offer the service, by id."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import Any, NamedTuple, ParamSpec, TypeVar
@@ -12,23 +12,21 @@ import pymongo
 from bson import ObjectId
 
 from app.availability.admission import Admission
+from app.availability.explanations import Explained, Occupants
 from app.availability.next_free import NextFree
 from app.availability.queries import ROWS_MAX, BookableResource, read_resources, read_rows
-from app.availability.questions import Question, Span, TimeQuestion, answer_zone, asked_of, end_of, spans_of
+from app.availability.questions import Question, Span, TimeQuestion, answer_zone, asked_of, spans_of
 from app.availability.rendering import EncodedAnswer, encoded_days, encoded_slots, encoded_starts
 from app.caller import Caller
 from app.deadline import LEAST_SECONDS, within
 from app.domain.grid import STARTS_MAX
 from app.domain.ids import ResourceId, ServiceId
-from app.domain.instants import Millis, to_millis
-from app.domain.load import Profile
-from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, Verdict, block_of, judge
+from app.domain.instants import Millis
+from app.domain.rules import BookingRequest, ServiceRules, block_of
 from app.domain.slot_groups import SlotGroup, by_day, by_start, in_order
 from app.domain.slots import Budget, Candidates, Slot, SlotQuery, longest_of, slots
 from app.errors import invalid_parameter
-from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
-from app.storage.occupancy import occupancies_on
 from app.storage.reservations import ReservationStore
 from app.storage.rule_cache import RuleReader, took_too_long
 from app.storage.stored_reservations import customer_of, lenient_reservation
@@ -100,15 +98,15 @@ class Availability:
             _require_time(until)
             rows = await read_rows(self.store, resources, *block, rows_max=rows_left)
             rows_left -= sum(map(len, rows.values()))
-            occupants = _Occupants(rows, self.store.clock.millis())
+            occupants = Occupants(rows, self.store.clock.millis())
             most = None if question.most is None else question.most - len(found)
             found += await self._compute(_collect, search, asked, grids, occupants, most)
             if len(found) == question.most:
                 break
         return found
 
-    async def explain(self, question: TimeQuestion, caller: Caller) -> Verdict:
-        """Every rule's verdict on one time.
+    async def explain(self, question: TimeQuestion, caller: Caller) -> EncodedAnswer:
+        """Every rule's verdict on one time, as JSON; of a service without a resource on each of its pool.
 
         Raises:
             Problem: `invalid`; `forbidden` where a caller that may not read reservations asks to ignore one;
@@ -119,18 +117,13 @@ class Availability:
         until = time.monotonic() + within(QUESTION_SECONDS)
         async with self._admission.permit(caller.key_id):
             with pymongo.timeout(max(until - time.monotonic(), LEAST_SECONDS)):
-                service, [resource] = await self._resources(question.service, question.resource, until)
-                start = to_millis(question.start)
-                end = None if question.end is None else to_millis(question.end)
-                ends = end_of(start, end, service, resource.rules.timezone)
+                service, resources = await self._resources(question.service, question.resource, until)
                 ignore = await self._ignored_id(question.ignore, caller)
-                request = BookingRequest(start, ends, question.guests, ignore=ignore)
-                block = block_of(request.start, request.end, service)
+                explained = Explained(question, service, resources, ignore)
                 _require_time(until)
-                rows = await read_rows(self.store, [resource], *block, rows_max=ROWS_MAX)
-            return await self._compute(
-                _explain, request, resource, service, _Occupants(rows, self.store.clock.millis())
-            )
+                rows = await read_rows(self.store, resources, *explained.block, rows_max=ROWS_MAX)
+            occupants = Occupants(rows, self.store.clock.millis())
+            return await self._compute(explained.encoded, occupants, caller, lambda: time.monotonic() > until)
 
     async def pool(self, service: ServiceId) -> tuple[ServiceRules | None, Sequence[ResourceId]]:
         """A service, and the ids of the active resources that offer it; their rules are cached then.
@@ -184,20 +177,6 @@ class Availability:
         return lenient_reservation(row).id
 
 
-class _Occupants:
-    """The stored reservations of each resource, and when they were read."""
-
-    def __init__(self, rows: Mapping[str, list[BsonDocument]], now: Millis) -> None:
-        self._rows = rows
-        self._now = now
-
-    def profile(self, resource: ResourceRules, ignore: object = None) -> Profile:
-        """How full a resource is, without the reservation to ignore."""
-        return Profile(
-            self._now, occupancies_on(resource.id, self._rows[resource.id], by_guests=resource.by_guests), ignore
-        )
-
-
 class _Search(NamedTuple):
     """A question with what it asks about: the service, the resources, the zone of the answer, and its budget."""
 
@@ -230,7 +209,7 @@ def _grids(search: _Search, asked: SlotQuery, span: Span) -> list[Candidates]:
 
 
 def _collect(
-    search: _Search, asked: SlotQuery, grids: Sequence[Candidates], occupants: _Occupants, most: int | None
+    search: _Search, asked: SlotQuery, grids: Sequence[Candidates], occupants: Occupants, most: int | None
 ) -> list[SlotGroup]:
     """The items of the answer that start in one span, at most so many.
 
@@ -265,12 +244,6 @@ def _encode(search: _Search, found: Sequence[Any]) -> EncodedAnswer:
     if search.question.distinct == "start":
         return EncodedAnswer.of(encoded_starts(search.tz, found))
     return EncodedAnswer.of(encoded_slots(search.tz, found))
-
-
-def _explain(
-    request: BookingRequest, resource: BookableResource, service: ServiceRules | None, occupants: _Occupants
-) -> Verdict:
-    return judge(request, resource.rules, service, occupants.profile(resource.rules))
 
 
 def _require_time(until: float) -> None:

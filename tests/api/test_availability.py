@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from app.availability import next_free
+from app.availability import explanations, next_free
 from app.availability import service as availability
 from app.availability.admission import PERMITS_PER_KEY_MAX, QUEUE_LENGTH_PER_KEY_MAX
 from app.availability.queries import read_rows
@@ -57,7 +57,7 @@ async def room(api: ApiClient) -> ApiClient:
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The threads in which something was judged, once for each time."""
     threads: list[str] = []
-    for module in (pure_slots, availability, book):
+    for module in (pure_slots, explanations, book):
         _noting(monkeypatch, module, "judge", threads)
     return threads
 
@@ -845,7 +845,7 @@ class TestLocalTimes:
     @pytest.mark.parametrize(
         ("fields", "pointer"),
         [
-            ({"localStart": "2030-01-07T09:00"}, "/timezone"),
+            ({"localStart": "2030-01-07T10:00"}, "/endTime"),
             ({"localStart": "2030-01-07T09:00", "timezone": "Mars/Olympus"}, "/timezone"),
             ({"localStart": "2030-01-07T09:00Z", "timezone": "UTC"}, "/localStart"),
             ({"localStart": "2030-01-07T25:00", "timezone": "UTC"}, "/localStart"),
