@@ -1,10 +1,10 @@
 """Floor 4: the write path. The only code that writes a status, a time, a resource or units of a reservation.
 
-`service` is the public interface. Its intents (`intents`; `book`, `change`, `confirm_extend`, `closing`, `group`,
-`edit`, `import_rows`) say what they must read and judge themselves. `committer` queues them (`queue`) and puts them
-into batches (`batch`); a driver runs each batch as one `transaction`, which reads a `snapshot`, judges, `writes` and
-commits (`commit`). `expiry` closes what has lapsed or ended; `pruning` removes old answers, `erasure` clears the texts
-of a customer.
+`service` is the public interface. Its intents (`intents`; `book`, `change`, `confirm_extend`, `closing`, `reopen`,
+`group`, `move`, `edit`, `import_rows`) say what they must read and judge themselves. `committer` queues them (`queue`)
+and puts them into batches (`batch`); a driver runs each batch as one `transaction`, which reads a `snapshot`, judges,
+`writes` and commits (`commit`). `expiry` closes what has lapsed or ended; `pruning` removes old answers, `erasure`
+clears the texts of a customer.
 """
 
 from app.booking.book import Book
@@ -17,6 +17,8 @@ from app.booking.idempotency import AnyToken, Replay, Token, key_hash, request_h
 from app.booking.import_rows import ACTOR_IMPORT, BookRow, ChangeRow, import_key, import_key_by_id
 from app.booking.intents import DEADLINE_SECONDS
 from app.booking.meter import Meter
+from app.booking.moments import LocalField, LocalTime, Moment, check_length
+from app.booking.move import WantedMove
 from app.booking.outcomes import Refused, Stranded, overloaded
 from app.booking.permission import ATTENDANCE_STATUSES, check_service_given
 from app.booking.pruning import prune_answers
@@ -37,8 +39,11 @@ __all__ = [
     "BookingService",
     "ChangeRow",
     "EditResource",
+    "LocalField",
+    "LocalTime",
     "MembersRefused",
     "Meter",
+    "Moment",
     "Plan",
     "PlanOutdated",
     "Refused",
@@ -47,6 +52,8 @@ __all__ = [
     "Stretch",
     "Survey",
     "Token",
+    "WantedMove",
+    "check_length",
     "check_service_given",
     "complete_ended",
     "driver_for",

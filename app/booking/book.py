@@ -1,17 +1,17 @@
 """Booking a time: the most frequent intent."""
 
-import random
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
 
 from bson import ObjectId
 from typing_extensions import override
 
 from app.booking.intents import TYPICAL_BYTES, Intent, Lane, View, guard_lanes, rules_for
+from app.booking.moments import LocalTime, Moment, check_length, instant_of, rough_instant
 from app.booking.outcomes import Accepted, Refused
+from app.booking.pool_choice import answering_refusal, candidates_in_order, new_pool_seed
 from app.domain.ids import ResourceId, ServiceId
-from app.domain.instants import SECOND, Millis, from_millis, to_millis
+from app.domain.instants import SECOND, Millis, from_millis
 from app.domain.lengths import UNDETERMINED_END, end_by_service
 from app.domain.lifecycle import BLOCKING, Status
 from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, Verdict, block_of, judge
@@ -24,8 +24,6 @@ from app.storage.span import LENGTHY_FROM, Span
 
 BYTES_PER_CHARACTER = 4
 """At most, in UTF-8."""
-POOL_SEEDS = random.Random()  # noqa: S311  # which member of a pool serves a booking is no secret
-"""The generator of the seeds by which pools are shuffled."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -34,13 +32,13 @@ class Book(Intent[Reservation]):
 
     `end` may be left out where the service sets it. `hold_seconds` makes it a hold; `status` is the one that an import
     demands, else the service decides. The rules in `lifted_rules` are not judged. `timezone` is the one in which the
-    caller gave the time, if not the resource's.
+    caller gave the time, if not the resource's; local times of the resource's own zone are for a named resource only.
     """
 
     resource: ResourceId | None
     pool: tuple[ResourceId, ...] = ()
-    start: datetime
-    end: datetime | None = None
+    start: Moment
+    end: Moment | None = None
     service: ServiceId | None = None
     customer: str | None = None
     guests: int = 1
@@ -54,12 +52,9 @@ class Book(Intent[Reservation]):
     timezone: str | None = None
     group: ObjectId | None = None
     reservation: ObjectId = field(default_factory=ObjectId)
-    pool_seed: int = field(default_factory=lambda: POOL_SEEDS.getrandbits(64))
-    """The seed of the order in which an even assignment tries the pool; it is the same in all attempts."""
+    pool_seed: int = field(default_factory=new_pool_seed)
     pool_round: int | None = 0
-    """The number of the try in one transaction, each of which has another order; None: by id."""
     pool_choice: ResourceId | None = None
-    """The resource of the pool that a group's search has assigned."""
 
     @override
     def lanes(self) -> frozenset[Lane]:
@@ -76,23 +71,10 @@ class Book(Intent[Reservation]):
         """The resources on which it may be booked."""
         return (self.resource,) if self.resource else self.pool
 
-    def _candidates_in_order(self, view: View) -> Sequence[ResourceId]:
-        """The resources on which it may be booked, in the order in which they are tried.
-
-        An even assignment shuffles the pool for each booking. A rotation from a random start would choose the
-        successor of a full resource twice as often.
-        """
-        if self.pool_choice is not None:
-            return (self.pool_choice,)
-        service_rules = view.service_rules(self.service) if self.service else None
-        if self.resource or service_rules is None or service_rules.assignment == "first":
-            return self.candidates
-        turns = [*self.pool]
-        if self.pool_round is not None:
-            random.Random(self.pool_seed + self.pool_round).shuffle(turns)  # noqa: S311  # the order of a pool is no secret
-        if service_rules.assignment == "smallest":
-            turns.sort(key=lambda candidate: _room_of(view.resource_rules(candidate)))
-        return turns
+    def rough_start(self, view: View) -> int:
+        """About when it begins."""
+        del view
+        return rough_instant(self.start)
 
     @property
     @override
@@ -105,7 +87,7 @@ class Book(Intent[Reservation]):
     @override
     def lengthy(self) -> bool:
         """Whether the requested times are longer than `LENGTHY_FROM`; no service sets such a length."""
-        return self.end is not None and to_millis(self.end) - to_millis(self.start) > LENGTHY_FROM
+        return self.end is not None and rough_instant(self.end) - rough_instant(self.start) > LENGTHY_FROM
 
     @override
     def services(self) -> frozenset[ServiceId]:
@@ -132,9 +114,11 @@ class Book(Intent[Reservation]):
         spans = []
         for candidate in self.candidates:
             resource_rules = view.resource_rules(candidate)
-            end = self._end(resource_rules, service_rules) if resource_rules else None
+            if resource_rules is None:
+                continue
+            start, end = self._times(resource_rules, service_rules)
             if end is not None:
-                spans.append(Span(candidate, *block_of(to_millis(self.start), end, service_rules)))
+                spans.append(Span(candidate, *block_of(start, end, service_rules)))
         return spans
 
     @override
@@ -143,29 +127,31 @@ class Book(Intent[Reservation]):
 
         Raises:
             Problem: `invalid` for an unknown resource or service, or an end that nothing determines.
-            Refused: with the verdict; of a pool that of the resource with the fewest failed rules, among equals one
-                that fails the capacity alone, then the first by id: a repeated request is refused in the same way.
+            Refused: with the verdict; of a pool with that of `answering_refusal`.
         """
-        refused: dict[str, Refused] = {}
-        for candidate in self._candidates_in_order(view):
+        service_rules = view.service_rules(self.service) if self.service else None
+        refused: dict[ResourceId, Refused] = {}
+        for candidate in candidates_in_order(self, service_rules, view):
             try:
                 return self._judge_on(candidate, view)
             except Refused as refusal:
                 refused[candidate] = refusal.with_traceback(None)  # it would refer to this frame, and so to itself
-        raise min(refused.items(), key=_fewest_failures)[1]
+        raise answering_refusal(refused)
 
     def verdict_on(self, resource: ResourceId, view: View) -> Verdict:
         """The verdict of every rule on one of the resources.
 
         Raises:
-            Problem: `invalid` for an unknown resource or service, or an end that nothing determines.
+            Problem: `invalid` for an unknown resource or service, or an end that nothing determines; `local-time`.
         """
         resource_rules, service_rules = rules_for(view, resource, self.service)
-        end = self._end(resource_rules, service_rules)
+        start, end = self._times(resource_rules, service_rules)
         if end is None:
             raise invalid_field("endTime", UNDETERMINED_END)
+        if any(isinstance(each, LocalTime) for each in (self.start, self.end)):  # else it was looked at on arrival
+            check_length(start, end)
         calendar = view.calendar(resource)
-        request = BookingRequest(to_millis(self.start), end, self.guests, self.lifted_rules_until(end, calendar.now))
+        request = BookingRequest(start, end, self.guests, self.lifted_rules_until(end, calendar.now))
         return judge(request, resource_rules, service_rules, calendar)
 
     def _judge_on(self, resource: ResourceId, view: View) -> Accepted[Reservation]:
@@ -174,7 +160,7 @@ class Book(Intent[Reservation]):
             raise Refused(verdict)
         resource_rules, service_rules = rules_for(view, resource, self.service)
         calendar = view.calendar(resource)
-        reservation = self._reservation(verdict, verdict.request.end, resource_rules, service_rules, calendar.now)
+        reservation = self._reservation(verdict, resource_rules, service_rules, calendar.now)
         accepted = Accepted(reservation, proof=(RESERVATIONS, {"_id": self.reservation}), inserts=[reservation])
         if self._blocking:
             accepted.taken = [Span(resource, verdict.block_start, verdict.block_end)]
@@ -191,15 +177,20 @@ class Book(Intent[Reservation]):
         del end, now
         return self.lifted_rules
 
-    def _end(self, resource_rules: ResourceRules, service_rules: ServiceRules | None) -> Millis | None:
+    def _times(self, resource_rules: ResourceRules, service_rules: ServiceRules | None) -> tuple[Millis, Millis | None]:
+        """The start, and the end as far as something determines it.
+
+        Raises:
+            Problem: `local-time`.
+        """
+        start = instant_of(self.start, resource_rules.timezone)
         if self.end is not None:
-            return to_millis(self.end)
-        return end_by_service(to_millis(self.start), service_rules, resource_rules.timezone)
+            return start, instant_of(self.end, resource_rules.timezone)
+        return start, end_by_service(start, service_rules, resource_rules.timezone)
 
     def _reservation(
         self,
         verdict: Verdict,
-        end: Millis,
         resource_rules: ResourceRules,
         service_rules: ServiceRules | None,
         now_millis: Millis,
@@ -214,8 +205,8 @@ class Book(Intent[Reservation]):
             service=self.service,
             customer=self.customer,
             status=status,
-            start_time=self.start,
-            end_time=from_millis(end),
+            start_time=from_millis(verdict.request.start),
+            end_time=from_millis(verdict.request.end),
             block_start=from_millis(verdict.block_start),
             block_end=from_millis(verdict.block_end),
             long=is_long(verdict.block_start, verdict.block_end) or None,
@@ -233,14 +224,3 @@ class Book(Intent[Reservation]):
             history=[HistoryEntry(at=now, by=self.by, operation=self.operation, to=status)],  # pyright: ignore[reportArgumentType]  # Beanie's ObjectId
             key=self.by,
         )
-
-
-def _room_of(resource_rules: ResourceRules | None) -> tuple[float, int]:
-    """The sort key of a resource by its size: the guests that one reservation can have, then the capacity."""
-    return (0, 0) if resource_rules is None else (resource_rules.guests_limit, resource_rules.capacity)
-
-
-def _fewest_failures(refused: tuple[str, Refused]) -> tuple[int, bool, str]:
-    """The sort key of a pool's refusals, whose first is the answer."""
-    candidate, refusal = refused
-    return len(refusal.verdict.failed), not refusal.verdict.is_conflict, candidate

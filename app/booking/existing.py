@@ -108,7 +108,7 @@ class ExistingIntent(OneReservation[Reservation]):
         stored = self.stored(view)
         if stored is None:
             raise not_found("reservation", str(self.reservation))
-        if Lane(stored.resource) not in self.lanes() or stored.service not in {None, *self.services()}:
+        if Lane(stored.resource) not in self.guards() or stored.service not in {None, *self.services()}:
             raise ReservationMoved
         if view.resource_rules(stored.resource) is None:
             detail = (

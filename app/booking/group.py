@@ -15,10 +15,8 @@ from app.booking.outcomes import Accepted, Refused
 from app.booking.packing import Seeker, arrange
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import EARLIEST
-from app.domain.lifecycle import BLOCKING
 from app.errors import Problem
 from app.storage.documents import Reservation
-from app.storage.occupancy import occupancy
 from app.storage.reservation_steps import group_record
 from app.storage.span import Span
 
@@ -129,29 +127,33 @@ class AllOrNothing(Intent[list[Reservation]]):
         )
 
 
-@dataclass(slots=True, kw_only=True)
-class BookGroup(AllOrNothing):
-    """Bookings of one group, whose id is `group`."""
+class _SeekersFound(Exception):  # noqa: N818  # takes back what the view was prepared with
+    """The places of all members are known."""
 
-    members: Sequence[Book]
-    group: ObjectId = field(default_factory=ObjectId)
+
+@dataclass(slots=True, kw_only=True)
+class AllOrNothingInPools(AllOrNothing):
+    """Members that name a resource or take one of a pool: together they find places, if there are any."""
+
+    members: Sequence[Book | Change]
 
     @override
     def judge(self, view: View) -> Accepted[list[Reservation]]:
         """Accept all members, in the first of several orders in which each finds a resource.
 
-        A group is not refused only because a member took a resource of its pool that another needed. So the members
-        with the least choice come first, then those that begin first (which finds a resource for each where those of
-        the pool are alike and empty); then a search assigns resources. About `VERDICTS_MAX` verdicts are given.
+        They are not refused only because a member took a resource of its pool that another needed. So the members with
+        the least choice come first, then those that begin first (which finds a resource for each where those of the
+        pool are alike and empty); then a search assigns resources. About `VERDICTS_MAX` verdicts are given.
 
         Raises:
             MembersRefused: with all members that are refused where each tries its pool by id, so that the same
                 request is refused in the same way.
+            ReservationMoved: a reservation lies on a resource whose guard no member named.
         """
         choices = [len(member.candidates) for member in self.members]
         if max(choices) == 1:
             return self._judge_in(range(len(self.members)), view)
-        orders = self._orders(choices)
+        orders = self._orders(choices, view)
         for number, order in enumerate(orders[: max(VERDICTS_MAX // sum(choices), 1)]):
             outcome = self._try_order(order, number, view)
             if isinstance(outcome, Accepted):
@@ -162,9 +164,9 @@ class BookGroup(AllOrNothing):
             member.pool_round = None
         return self._judge_in(orders[0], view)
 
-    def _orders(self, choices: Sequence[int]) -> list[list[int]]:
+    def _orders(self, choices: Sequence[int], view: View) -> list[list[int]]:
         """The orders of the members, by their indexes, in which they are tried one after the other."""
-        indexes, starts = range(len(self.members)), [member.start for member in self.members]
+        indexes, starts = range(len(self.members)), [member.rough_start(view) for member in self.members]
         return [
             sorted(indexes, key=choices.__getitem__),
             sorted(indexes, key=lambda index: (choices[index], starts[index])),
@@ -174,7 +176,7 @@ class BookGroup(AllOrNothing):
     def _search_places(self, view: View) -> Accepted[list[Reservation]] | None:
         """Accept all members where a search finds a resource for each."""
         with suppress(Problem):  # raised again, and answered, when all are judged
-            found = arrange([self._seeker(member, view) for member in self.members])
+            found = arrange(self._seekers(view))
             for member, place in zip(self.members, found or [], strict=found is not None):
                 member.pool_choice = place
             accepted = self._try_order(range(len(self.members)), 0, view) if found else None
@@ -183,8 +185,21 @@ class BookGroup(AllOrNothing):
             return accepted if isinstance(accepted, Accepted) else None
         return None
 
-    def _seeker(self, member: Book, view: View) -> Seeker:
-        """A member as the search sees it: the resources on which it could be booked alone."""
+    def _seekers(self, view: View) -> list[Seeker]:
+        """The members as the search sees them, in the view in which the first of them is judged.
+
+        Raises:
+            Problem: a member cannot be judged.
+        """
+        seekers: list[Seeker] = []
+        with suppress(_SeekersFound), view.undoing(_SeekersFound, Problem):
+            self._prepare(view)
+            seekers = [self._seeker(member, view) for member in self.members]
+            raise _SeekersFound
+        return seekers
+
+    def _seeker(self, member: Book | Change, view: View) -> Seeker:
+        """A member as the search sees it: the resources on which it could be alone."""
         places: dict[ResourceId, tuple[int, int]] = {}
         start = end = EARLIEST
         for candidate in member.candidates:
@@ -204,32 +219,16 @@ class BookGroup(AllOrNothing):
         except MembersRefused as refused:
             return [index for index, _ in refused.members]
 
+
+@dataclass(slots=True, kw_only=True)
+class BookGroup(AllOrNothingInPools):
+    """Bookings of one group, whose id is `group`."""
+
+    members: Sequence[Book]
+    group: ObjectId = field(default_factory=ObjectId)
+
     @override
     def _combine(self, accepted: Sequence[Accepted[Reservation]]) -> Accepted[list[Reservation]]:
         joined = AllOrNothing._combine(self, accepted)  # noqa: SLF001  # a dataclass with slots has no zero-argument super
         joined.documents = [group_record(self.group, joined.inserts)]
         return joined
-
-
-@dataclass(slots=True, kw_only=True)
-class Move(AllOrNothing):
-    """Changes of times and resources, judged against the final state, so that two bookings can swap."""
-
-    members: Sequence[Change]
-
-    @override
-    def _prepare(self, view: View) -> None:
-        """Take all members out of their calendars before any of them is judged.
-
-        A member whose change adds no load is never refused, so its time is entered before the others are judged.
-        """
-        staying: list[Reservation] = []
-        for member in self.members:
-            with suppress(Problem):  # raised again, and answered, when the member is judged
-                stored = member.require_stored(view)
-                view.calendar(stored.resource).remove(stored.id)
-                after = member.without_load(stored, view)
-                if after is not None and after.status in BLOCKING:
-                    staying.append(after)
-        for after in staying:
-            view.calendar(after.resource).add(occupancy(after))

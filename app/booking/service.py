@@ -13,17 +13,18 @@ from app.booking.confirm_extend import Confirm, Extend
 from app.booking.drivers import driver_for, replayed_answer
 from app.booking.edit import EditResource, EditService
 from app.booking.existing import ExistingIntent, ReservationMoved
-from app.booking.group import AllOrNothing, BookGroup, Move
+from app.booking.group import AllOrNothing, BookGroup
 from app.booking.idempotency import AnyToken, Replay, Token
 from app.booking.import_rows import ChangeRow
 from app.booking.meter import Meter
+from app.booking.move import Move, WantedMove
 from app.booking.patches import Patch
 from app.booking.priority import priority_requester
 from app.booking.reopen import Reopen
 from app.booking.slots import SLOTS
 from app.booking.submission import ExistingFields, submit_for_existing
 from app.cluster.heartbeat import Heartbeat
-from app.domain.ids import ServiceId
+from app.domain.ids import ResourceId, ServiceId
 from app.domain.lifecycle import Status
 from app.errors import Problem
 from app.storage.client import Store
@@ -102,6 +103,7 @@ class BookingService:
         identity: ObjectId,
         patch: Patch,
         *,
+        pool: tuple[ResourceId, ...] = (),
         version: int | None,
         by: str,
         admin: bool = False,
@@ -112,7 +114,8 @@ class BookingService:
 
         Args:
             identity: The reservation.
-            patch: The new values, by stored names; None unsets a field.
+            patch: The new values, by stored names; None unsets a field, times may be local ones of its resource.
+            pool: The resources of which it is to get a free one.
             version: The version that the caller has seen; None: any.
             by: The actor that the history names.
             admin: Whether the caller has `reservations:admin`.
@@ -121,16 +124,22 @@ class BookingService:
 
         Raises:
             Refused: with the verdict of the rules.
-            Problem: `not-found`, `stale`, `hold-expired`, `forbidden-transition`, `too-late`, `forbidden`, `invalid`,
-                `overloaded`, `outcome-unknown`, `unavailable`.
+            Problem: `not-found`, `stale`, `hold-expired`, `forbidden-transition`, `too-late`, `forbidden`,
+                `local-time`, `invalid`, `overloaded`, `outcome-unknown`, `unavailable`.
         """
-
-        def intent(fields: ExistingFields) -> Change:
-            return Change(
-                **fields, by=by, patch=patch, version=version, admin=admin, bound=bound, lifted_rules=lifted_rules
-            )
-
-        return await self._change(identity, intent)
+        return await self._change(
+            identity,
+            lambda fields: Change(
+                **fields,
+                by=by,
+                patch=patch,
+                pool=pool,
+                version=version,
+                admin=admin,
+                bound=bound,
+                lifted_rules=lifted_rules,
+            ),
+        )
 
     async def confirm(
         self,
@@ -149,11 +158,9 @@ class BookingService:
             Problem: `not-found`, `hold-expired`, `forbidden-transition`, `forbidden`, `invalid`, `overloaded`,
                 `outcome-unknown`, `unavailable`.
         """
-
-        def intent(fields: ExistingFields) -> Confirm:
-            return Confirm(**fields, by=by, admin=admin, reason=reason, details=details or {})
-
-        return await self._change(identity, intent)
+        return await self._change(
+            identity, lambda fields: Confirm(**fields, by=by, admin=admin, reason=reason, details=details or {})
+        )
 
     async def reopen(self, identity: ObjectId, *, by: str, reason: str) -> Reservation:
         """Make a reservation that has ended, or whose customer did not come, a confirmed one again.
@@ -229,7 +236,7 @@ class BookingService:
 
     async def move(
         self,
-        moves: Sequence[tuple[ObjectId, Patch, int]],
+        moves: Sequence[WantedMove],
         *,
         by: str,
         admin: bool = False,
@@ -237,7 +244,7 @@ class BookingService:
         reason: str | None = None,
         token: Token[list[Reservation]] | None = None,
     ) -> list[Reservation] | Replay:
-        """Move several reservations, all or none, each by its id, a patch and the version that the caller has seen.
+        """Move several reservations, all or none.
 
         Raises:
             MembersRefused: with all that cannot be moved.
@@ -245,14 +252,10 @@ class BookingService:
         """
 
         def intent(fields: list[ExistingFields]) -> Move:
-            members = [
-                Change(**each, by=by, patch=patch, version=version, admin=admin, bound=bound, reason=reason)
-                for each, (_, patch, version) in zip(fields, moves, strict=True)
-            ]
-            return Move(by=by, members=members, token=token)
+            return Move.of(moves, fields, by=by, admin=admin, bound=bound, reason=reason, token=token)
 
         self._check_transactions(len(moves))
-        return await submit_for_existing(self.store, self.committer, [identity for identity, _, _ in moves], intent)
+        return await submit_for_existing(self.store, self.committer, [move.reservation for move in moves], intent)
 
     async def close(
         self, identity: ObjectId, to: Status, *, by: str, reason: str | None = None, admin: bool = False

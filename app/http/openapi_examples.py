@@ -141,6 +141,10 @@ BODIES: Mapping[str, Mapping[str, Example]] = {
     },
     "updateReservation": {
         "move": ("Another time of the same length", {"startTime": "2035-06-04T13:00:00Z"}),
+        "anyResource": (
+            "The afternoon by the clocks of the place, with whoever is free",
+            {"resource": "any", "localStart": "2035-06-04T15:00", "timezone": "Europe/Berlin"},
+        ),
         "notes": ("Notes and metadata", {"notes": "Window seat", "metadata": {"channel": "phone"}}),
     },
     "confirmReservation": {
@@ -423,7 +427,8 @@ _PROBLEM_MEMBERS: Mapping[ProblemName, dict[str, Any]] = {
     },
     "outcome-unknown": {"reservations": [_RESERVATION]},
 }
-_MEMBER = {"index": 0, "conflicts": [_TAKEN], "checks": [_CHECK]}
+_MEMBER = {"index": 0, "conflicts": [_TAKEN], "checks": [_CHECK], "nextFree": ["2035-06-04T09:40:00.000Z"]}
+_EXPLAINED = {"resource": "ada", "bookable": False, "checks": [_CHECK]}
 
 
 def _problem(name: ProblemName, **members: object) -> dict[str, object]:
@@ -481,6 +486,8 @@ ANSWERS: Mapping[str, object] = {
     "SlotStart": _SLOT_START,
     "SlotDay": _SLOT_DAY,
     "AvailabilityExplanation": {"bookable": False, "checks": [_CHECK]},
+    "PoolExplanation": {"bookable": False, "resources": [_EXPLAINED]},
+    "ResourceExplanation": _EXPLAINED,
     "RuleCheck": _CHECK,
     "Conflict": _TAKEN,
     "Reconciliation": _RECONCILIATION,

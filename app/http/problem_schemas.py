@@ -68,6 +68,17 @@ class ConflictAnswer(Answer):
     """Its id; only for keys that may read the reservation."""
 
 
+NextFree = Annotated[
+    list[Instant] | None,
+    Field(
+        max_length=3,
+        description="Up to three starts that are free for the same request, from the one asked for to 7 days on; "
+        "advice.",
+    ),
+]
+"""The next free starts, where only the time is taken."""
+
+
 class MemberVerdict(Answer):
     """What the rules say of one member of a group, or of one move."""
 
@@ -77,6 +88,7 @@ class MemberVerdict(Answer):
     """Up to 10 reservations that are in its way."""
     checks: list[RuleCheckAnswer]
     """Every rule's verdict, always in the same order."""
+    next_free: NextFree = None
 
 
 class MemberProblem(Answer):
@@ -110,8 +122,7 @@ class _Conflict(ProblemAnswer):
     """Up to 10 reservations that are in the way."""
     checks: list[RuleCheckAnswer]
     """Every rule's verdict, always in the same order."""
-    next_free: Annotated[list[Instant] | None, Field(max_length=3)] = None
-    """Up to three starts, within 7 days from the one asked for, that are free for the same request; advice."""
+    next_free: NextFree = None
 
 
 class _Rule(ProblemAnswer):
@@ -130,8 +141,7 @@ class _WithMembers(ProblemAnswer):
 
 
 class _HoldExpired(_WithMembers):
-    next_free: Annotated[list[Instant] | None, Field(max_length=3)] = None
-    """Up to three starts, within 7 days from the one asked for, that are free for the same request; advice."""
+    next_free: NextFree = None
 
 
 class _TooLate(_WithMembers):

@@ -8,14 +8,13 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from app.booking import import_key, import_key_by_id
-from app.domain.instants import render
+from app.booking import check_length, import_key, import_key_by_id
+from app.domain.instants import render, to_millis
 from app.domain.lifecycle import Status
 from app.domain.zones import choices, parse_wall
 from app.errors import Fault, Problem, invalid_field
 from app.http.models import Body, CatalogueId, Instant, ResourceReference, ServiceReference, read_body
 from app.importing.records import Record
-from app.reservations.requested_times import check_span
 from app.reservations.schemas import Guests, Notes
 
 REFERENCE_LENGTH = ID_LENGTH = 200
@@ -74,7 +73,8 @@ def read_row(record: Record, timezone: Zone = None) -> Row | Problem:
         return record.values
     try:
         wanted = read_body(Columns, record.values if timezone is None else _with_instants(record.values, timezone))
-        check_span(wanted.start_time, wanted.end_time)
+        if wanted.end_time is not None:
+            check_length(to_millis(wanted.start_time), to_millis(wanted.end_time))
     except Problem as problem:
         return problem
     return Row(record.line, wanted, _key_of(wanted))

@@ -21,6 +21,8 @@ _PATHS_OF_MOVES: Mapping[tuple[str | int, ...], tuple[str]] = {
 """The fields that failed rules of a move point at: it has neither service nor guests, so its new resource is to
 blame."""
 
+NO_ADVICE: Mapping[int, list[str]] = {}
+
 
 @dataclass(frozen=True, slots=True)
 class Members:
@@ -44,7 +46,12 @@ class Members:
 
 
 def members_refused(
-    refused: MembersRefused, members: Members, caller: Caller, *, uncreated: Collection[str] = frozenset()
+    refused: MembersRefused,
+    members: Members,
+    caller: Caller,
+    *,
+    uncreated: Collection[str] = frozenset(),
+    next_free: Mapping[int, list[str]] = NO_ADVICE,
 ) -> Problem:
     """The problem of a group. Problems of a member itself take precedence over conflicts.
 
@@ -53,13 +60,21 @@ def members_refused(
         members: The list of the members.
         caller: The caller, who sees only what it may read.
         uncreated: Ids of reservations of this request, which do not exist, though members may conflict with each other.
+        next_free: The next free starts of members, by index.
     """
     wrong = [(place, reason) for place, reason in refused.members if isinstance(reason, Problem)]
     if wrong:
         return members_wrong(wrong, members)
     refusals = [(place, refusal(reason, caller)) for place, reason in refused.members if isinstance(reason, Refused)]
     name: ProblemName = "conflict" if all(problem.name == "conflict" for _, problem in refusals) else "rule"
-    listed = [{"index": place, **_verdict(problem, uncreated)} for place, problem in refusals]
+    listed = [
+        {
+            "index": place,
+            **_verdict(problem, uncreated),
+            **({"nextFree": next_free[place]} if place in next_free else {}),
+        }
+        for place, problem in refusals
+    ]
     return Problem(name, _detail(refusals, members), faults=_faults(refusals, members), members=listed)
 
 

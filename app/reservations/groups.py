@@ -12,6 +12,7 @@ from app.errors import Problem, invalid_field, not_found
 from app.reservations.group_refusals import MemberProblem, Members, members_refused, members_wrong
 from app.reservations.group_schemas import NewGroup
 from app.reservations.hold_limits import check_holder, holds_of
+from app.reservations.refusals import MemberPlace
 from app.reservations.schemas import NewReservation
 from app.reservations.service import Reservations
 from app.storage.client import Store
@@ -59,7 +60,9 @@ class Groups:
             made = await self.reservations.holds.book_within(holds_of(group.members), book)
         except MembersRefused as refused:
             uncreated = {str(member.reservation) for member in group.members}
-            raise members_refused(refused, _SENT, caller, uncreated=uncreated) from None
+            places = [MemberPlace(each.reservation, each.service, each.candidates) for each in group.members]
+            advice = await self.reservations.refusals.next_free_of(refused, places)
+            raise members_refused(refused, _SENT, caller, uncreated=uncreated, next_free=advice) from None
         except Problem as problem:
             if problem.name != "hold-limit":
                 raise

@@ -28,6 +28,7 @@ _MOVE = problems(
     "forbidden-transition",
     "stale",
     "rule",
+    "local-time",
     "idempotency-mismatch",
     "strict-only",
     body=True,
@@ -52,7 +53,8 @@ async def create_moves(
     """Move several reservations at once, all or none.
 
     They are judged by the final state of all, so two can swap, and fourteen can leave a closed day. Each names the
-    `version` that was read. A refusal lists `members` as that of a group does, by their index among the moves.
+    `version` that was read. With `resource` `any` one gets a free resource of its service's pool. A refusal lists
+    `members` as that of a group does, by their index among the moves.
     More than one needs a database server with transactions.
     """
     caller = caller_of(request)

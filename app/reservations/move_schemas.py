@@ -1,34 +1,29 @@
 """Moves on the wire."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
-from pydantic.alias_generators import to_camel
 
 from app.http.bounds import Bounded
 from app.http.models import Answer, Body, Instant, ObjectIdText, ResourceReference
-from app.reservations.schemas import Reason, ReservationAnswer
+from app.reservations.schemas import Reason, ReservationAnswer, ReservationTime
 
 MOVES = 50
 
 
-class ReservationMove(Body):
+class ReservationMove(ReservationTime):
     """The new place of one reservation: absent fields stay as they are, a new start alone keeps the length."""
 
     reservation: ObjectIdText
     """The id of the reservation."""
     version: Annotated[int, Field(ge=1, description="The version that you have read.")]
-    start_time: Instant | None = None
-    """Its new start; alone it keeps the length."""
-    end_time: Instant | None = None
-    """Its new end."""
-    resource: ResourceReference | None = None
-    """Its new resource."""
-
-    def to_patch(self) -> dict[str, Any]:
-        """The change, with the names that the fields are stored under."""
-        sent = self.sent_fields().items()
-        return {to_camel(name): value for name, value in sent if name not in {"reservation", "version"}}
+    start_time: Annotated[
+        Instant | None, Field(description="Its new start, or `localStart` instead; alone it keeps the length.")
+    ] = None
+    resource: Annotated[
+        ResourceReference | None,
+        Field(description="Its new resource; `any`: a free resource of its service's pool, as in a booking."),
+    ] = None
 
 
 class NewMoves(Body):

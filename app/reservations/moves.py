@@ -4,11 +4,14 @@ from collections.abc import Sequence
 
 from bson import ObjectId
 
-from app.booking import BookingService, MembersRefused, Replay, Token
+from app.booking import BookingService, MembersRefused, Replay, Token, WantedMove
 from app.caller import Caller
 from app.errors import Problem, invalid_field
 from app.reservations.group_refusals import MemberProblem, Members, members_refused, members_wrong
 from app.reservations.move_schemas import NewMoves, ReservationMove
+from app.reservations.pools import Pools
+from app.reservations.refusals import MemberPlace
+from app.reservations.requested_changes import requested_change
 from app.reservations.service import Reservations
 from app.storage.client import Store
 from app.storage.documents import Reservation
@@ -35,12 +38,12 @@ class Moves:
                 `forbidden`, `strict-only`, or what the write path raises.
         """
         try:
-            await self._check(wanted.moves, caller)
+            moves, places = await self._moves(wanted.moves, caller)
         except Problem as problem:
             return await self.reservations.replayed_answer(token, problem)
         try:
             moved = await self.booking.move(
-                [(ObjectId(move.reservation), move.to_patch(), move.version) for move in wanted.moves],
+                moves,
                 by=caller.prefix,
                 admin=caller.may("reservations:admin"),
                 bound=caller.customer is not None,
@@ -48,25 +51,52 @@ class Moves:
                 token=token,
             )
         except MembersRefused as refused:
-            raise members_refused(refused, _MOVES, caller) from None
+            advice = await self.reservations.refusals.next_free_of(refused, places)
+            raise members_refused(refused, _MOVES, caller, next_free=advice) from None
         self.reservations.report_writes(moved)
         return moved
 
-    async def _check(self, moves: Sequence[ReservationMove], caller: Caller) -> None:
-        """Refuse moves of reservations that the caller does not see, and two moves of one reservation.
+    async def _moves(
+        self, moves: Sequence[ReservationMove], caller: Caller
+    ) -> tuple[list[WantedMove], list[MemberPlace]]:
+        """The moves as the write path takes them, and where each may be.
 
         Raises:
-            Problem: `invalid`.
+            Problem: `invalid` for reservations that the caller does not see, for two moves of one reservation, and for
+                a pool that there is not; `local-time`.
         """
+        made: list[WantedMove] = []
+        places: list[MemberPlace] = []
         wrong: list[MemberProblem] = []
         found = await ReservationStore(self.store).find_shown([ObjectId(move.reservation) for move in moves])
+        pools = self.reservations.pools()
         seen: set[str] = set()
         for place, move in enumerate(moves):
             stored = found.get(ObjectId(move.reservation))
-            if move.reservation in seen:
-                wrong.append((place, invalid_field("reservation", "Each reservation is moved once; name it once.")))
-            elif stored is None or not caller.sees(stored.customer):
-                wrong.append((place, invalid_field("reservation", f"There is no reservation {move.reservation!r}.")))
-            seen.add(move.reservation)
+            try:
+                if move.reservation in seen:
+                    raise invalid_field("reservation", "Each reservation is moved once; name it once.")
+                seen.add(move.reservation)
+                if stored is None or not caller.sees(stored.customer):
+                    raise invalid_field("reservation", f"There is no reservation {move.reservation!r}.")
+                made.append(await _move(move, stored, pools))
+                resources = made[-1].pool or (made[-1].patch.get("resource", stored.resource),)
+                places.append(MemberPlace(made[-1].reservation, stored.service, resources))
+            except Problem as problem:
+                if problem.name == "overloaded":  # not a fault of this member; the next one would get it as well
+                    raise
+                wrong.append((place, problem))
         if wrong:
             raise members_wrong(wrong, _MOVES)
+        return made, places
+
+
+async def _move(move: ReservationMove, stored: Reservation, pools: Pools) -> WantedMove:
+    """One move of a stored reservation.
+
+    Raises:
+        Problem: `invalid`, `local-time`.
+    """
+    change = requested_change(move)
+    pool = await pools.of_booked(stored.service) if change.any_resource else ()
+    return WantedMove(ObjectId(move.reservation), change.patch, pool, move.version)

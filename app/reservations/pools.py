@@ -31,6 +31,18 @@ class Pools:
             self._known[service] = await self._read(service)
         return self._known[service]
 
+    async def of_booked(self, service: ServiceId | None) -> tuple[ResourceId, ...]:
+        """The pool of the service that a reservation has.
+
+        Raises:
+            Problem: `invalid` where it has none; what `of` raises.
+        """
+        if service is None:
+            raise invalid_field(
+                "resource", "It is booked without a service, whose pool `any` would mean; name a resource."
+            )
+        return await self.of(service)
+
     async def _read(self, service: ServiceId) -> tuple[ResourceId, ...]:
         """The pool as it is now.
 

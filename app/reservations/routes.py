@@ -30,11 +30,7 @@ from app.reservations.queries import (
     read_reservation,
 )
 from app.reservations.rendering import ShownPage, ShownReservation, shown
-from app.reservations.schemas import (
-    NewReservation,
-    ReservationAnswer,
-    ReservationPatch,
-)
+from app.reservations.schemas import NewReservation, ReservationAnswer, ReservationPatch
 from app.reservations.service import Reservations
 from app.storage.bson_types import BsonDocument
 from app.storage.documents import Reservation
@@ -52,6 +48,7 @@ _UPDATE = problems(
     "stale",
     "precondition-required",
     "rule",
+    "local-time",
     body=True,
 )
 
@@ -234,11 +231,13 @@ class ReservationRoutes(Controller):
 
         A change that could add load is checked like a booking; one that cannot is never refused for an overlap.
         `notice` and `horizon` are judged only where the start moves, so a reservation that has begun can be extended.
+        With `resource` `any` it gets a free resource of its service's pool, and is judged there like a booking.
         Inside the cancellation notice of a confirmed one, another start, resource or service, an earlier end and fewer
         guests are `/problems/too-late` without `reservations:admin`; a change of a request's service is 403.
         """
-        matching = IfMatch.read(if_match)
-        changed = await reservations.change(reservation_id, data.to_patch(), matching, caller_of(request), force=force)
+        changed = await reservations.change(
+            reservation_id, data, IfMatch.read(if_match), caller_of(request), force=force
+        )
         return reservation_response(changed, reservations)
 
 

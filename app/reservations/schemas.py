@@ -52,23 +52,38 @@ HoldSeconds: TypeAlias = Annotated[
 Reason: TypeAlias = Annotated[str, Field(min_length=1, max_length=500)]
 
 
+ANY = "any"
+"""Stands for a free resource of the service's pool."""
+
+
 class ReservationTime(Body):
     """A time: instants, or local times of a time zone."""
 
-    start_time: Annotated[Instant | None, Field(description="Required, or `localStart` instead.")] = None
-    end_time: Annotated[Instant | None, Field(description="May be left out where the service sets it.")] = None
+    start_time: Annotated[Instant | None, NeverNull()] = None
+    """When it begins."""
+    end_time: Annotated[Instant | None, NeverNull()] = None
+    """When it ends."""
     local_start: Annotated[
-        str | None, Field(max_length=30, description="Like `2026-03-08T09:30`, in `timezone`, for `startTime`.")
+        str | None,
+        NeverNull(),
+        Field(max_length=30, description="Like `2026-03-08T09:30`, in `timezone`, for `startTime`."),
     ] = None
-    local_end: Annotated[str | None, Field(max_length=30, description="The same for `endTime`.")] = None
+    local_end: Annotated[str | None, NeverNull(), Field(max_length=30, description="The same for `endTime`.")] = None
     timezone: Annotated[
-        str | None, Field(max_length=64, description="The zone of the local times; stored. Default: the resource's.")
+        str | None,
+        NeverNull(),
+        Field(
+            max_length=64,
+            description="The zone of the local times; stored. Left out: the resource's own, where one is named.",
+        ),
     ] = None
 
 
 class NewReservation(ReservationTime):
     """A time to book on a resource, or on any that offers the service."""
 
+    start_time: Annotated[Instant | None, Field(description="Required, or `localStart` instead.")] = None
+    end_time: Annotated[Instant | None, Field(description="May be left out where the service sets it.")] = None
     resource: Annotated[
         ResourceReference | None, Field(description="Left out, or `any`: a free resource of the service's pool.")
     ] = None
@@ -88,14 +103,19 @@ class NewReservation(ReservationTime):
     holder: Holder | None = None
 
 
-class ReservationPatch(Body):
+class ReservationPatch(ReservationTime):
     """The changes: absent fields stay as they are, null unsets; metadata merges by key."""
 
-    resource: Annotated[ResourceReference | None, NeverNull()] = None
-    """Its new resource."""
-    start_time: Annotated[Instant | None, NeverNull(), Field(description="Alone it keeps the length.")] = None
-    end_time: Annotated[Instant | None, NeverNull()] = None
-    """Its new end."""
+    resource: Annotated[
+        ResourceReference | None,
+        NeverNull(),
+        Field(description="Its new resource; `any`: a free resource of its service's pool, as in a booking."),
+    ] = None
+    start_time: Annotated[
+        Instant | None,
+        NeverNull(),
+        Field(description="Its new start, or `localStart` instead; alone it keeps the length."),
+    ] = None
     service: ServiceReference | None = None
     """Its new service; null: none."""
     customer: CatalogueId | None = None
@@ -105,17 +125,6 @@ class ReservationPatch(Body):
     notes: Notes | None = None
     """For people."""
     metadata: MetadataPatch = None
-
-    def to_patch(self) -> dict[str, Any]:
-        """The patch with the names that the fields are stored under.
-
-        Raises:
-            Problem: `invalid` where something is unset that every reservation has.
-        """
-        patch = {to_camel(name): value for name, value in self.sent_fields().items()}
-        if "guests" in patch and patch["guests"] is None:
-            patch["guests"] = 1
-        return patch
 
 
 class HoldExtension(Body):

@@ -31,12 +31,11 @@ from app.reservations.hold_limits import HoldLimits, check_holder, holds_of, tra
 from app.reservations.pools import Pools
 from app.reservations.queries import read_reservation, read_to_change
 from app.reservations.refusals import Refusals
-from app.reservations.requested_times import requested_time
-from app.reservations.schemas import NewReservation
+from app.reservations.requested_changes import requested_change
+from app.reservations.requested_times import requested_times
+from app.reservations.schemas import ANY, NewReservation, ReservationPatch
 from app.storage.client import Store
 from app.storage.documents import Reservation
-
-ANY = "any"
 
 
 class Reservations:
@@ -153,17 +152,19 @@ class Reservations:
         if caller.customer is not None:
             check_service_given(wanted.service, is_in_request=True)
         check_holder(wanted.holder, is_hold=wanted.expires_in_seconds is not None, bound=caller.customer is not None)
-        time = requested_time(wanted)
         resource = None if wanted.resource == ANY else wanted.resource
+        times = requested_times(wanted, resource_named=resource is not None)
+        if times.start is None:
+            raise invalid_field("startTime", "Say when it starts: `startTime`, or `localStart`.")
         return Book(
             by=caller.prefix,
             resource=resource,
             pool=() if resource else await (pools or self.pools()).of(wanted.service),
             service=wanted.service,
             customer=customer,
-            start=time.start,
-            end=time.end,
-            timezone=time.timezone,
+            start=times.start,
+            end=times.end,
+            timezone=times.timezone,
             guests=wanted.guests,
             notes=wanted.notes,
             reference=wanted.reference,
@@ -176,25 +177,30 @@ class Reservations:
         )
 
     async def change(
-        self, identity: str, patch: dict[str, Any], if_match: IfMatch, caller: Caller, *, force: bool = False
+        self, identity: str, wanted: ReservationPatch, if_match: IfMatch, caller: Caller, *, force: bool = False
     ) -> Reservation:
         """Merge a patch into a reservation.
 
         Raises:
-            Problem: `not-found`, `stale`, `conflict`, `rule`, `hold-expired`, `hold-limit`, `forbidden-transition`,
-                `too-late`, `forbidden`, `invalid`, or what the write path raises.
+            Problem: `not-found`, `stale`, `conflict`, `rule`, `local-time`, `hold-expired`, `hold-limit`,
+                `forbidden-transition`, `too-late`, `forbidden`, `invalid`, or what the write path raises.
         """
         if force:
             caller.require("reservations:admin")
+        change = requested_change(wanted)
+        patch = change.patch
         stored = await read_to_change(self.store, identity, caller)
         version = if_match.expected(stored.version)
         if "customer" in patch:
             patch["customer"] = await self._customer(patch["customer"], caller)
+        service = patch.get("service", stored.service)
+        pool = await self.pools().of_booked(service) if change.any_resource else ()
 
         async def apply(_: float) -> Reservation:
             return await self.booking.change(
                 stored.id,
                 patch,
+                pool=pool,
                 version=version,
                 by=caller.prefix,
                 admin=caller.may("reservations:admin"),
@@ -205,10 +211,8 @@ class Reservations:
         try:
             changed = await self.holds.book_within(transferred_holds(stored, patch, self.store.clock.millis()), apply)
         except Refused as refused:
-            service = patch.get("service", stored.service)
-            raise await self.refusals.problem(
-                refused, caller, service, [patch.get("resource", stored.resource)]
-            ) from None
+            resources = pool or [patch.get("resource", stored.resource)]
+            raise await self.refusals.problem(refused, caller, service, resources) from None
         except Problem as problem:
             raise await self.refusals.with_next_free(problem, stored) from None
         self.on_write(changed.resource)

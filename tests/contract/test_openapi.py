@@ -242,7 +242,8 @@ def test_bodies_are_described_as_they_are_read(described: dict[str, Any]) -> Non
 def test_null_stands_where_it_unsets(described: dict[str, Any]) -> None:
     """Not for what every object has, and nothing is filled in by a client that was left out."""
     schemas = described["components"]["schemas"]
-    never = {"ReservationPatch": {"resource", "startTime", "endTime"}, "ResourcePatch": {"name"}}
+    times = {"startTime", "endTime", "localStart", "localEnd", "timezone"}
+    never = {"ReservationPatch": {"resource", *times}, "ResourcePatch": {"name"}}
     never |= {"ServicePatch": {"name", "durationType"}, "CustomerPatch": {"name"}, "KeyPatch": {"name"}}
 
     for name, fields in never.items():

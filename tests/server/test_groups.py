@@ -14,7 +14,7 @@ from bson import ObjectId
 from app.booking import BookGroup, MembersRefused
 from app.booking.batch import Outcome, WriteConflict
 from app.booking.change import Change
-from app.booking.group import Move
+from app.booking.move import Move
 from app.booking.outcomes import Accepted, Refused
 from app.domain.ids import ResourceId
 from app.domain.instants import render
@@ -382,6 +382,22 @@ class TestMoves:
         assert len(ok(await post_moves(api, *later, reason="ill"))["reservations"]) == 14
         ok(await close())
 
+    async def test_a_day_goes_where_there_is_room(self, api: ApiClient) -> None:
+        """Three of a closed room go to any of two others at their times; one whose room is needed gives way."""
+        await api.service(assignment="first")
+        await rooms(api, services=["cut"])
+        day = [await api.booked(NINE + hour * HOUR, resource="a", service="cut") for hour in range(3)]
+        there = await api.booked(NINE + HOUR, resource="b", service="cut")
+        ok(await api.edit("/v1/resources/a?force=true", active=False))
+        anywhere = [move_of(each, resource="any") for each in day]
+        moved = ok(await post_moves(api, *anywhere, move_of(there, resource="b")))["reservations"]
+
+        assert [each["resource"] for each in moved] == ["b", "c", "b", "b"]
+        again = [move_of(each, startTime=render(NINE)) for each in moved[:3]]
+        taken = problem(await post_moves(api, *[each | {"resource": "any"} for each in again]), "conflict")
+        assert indexes(taken) == [2]
+        assert taken["members"][0]["nextFree"] == [render(NINE + hour * HOUR) for hour in (2, 3, 4)]
+
     async def test_one_that_cannot_go_keeps_all(self, api: ApiClient) -> None:
         """One refused move refuses all moves, whatever the reason, and every refused member is listed."""
         await rooms(api)
@@ -568,8 +584,7 @@ class TestRaces:
         here = await book_accepted(store, resource="a")
         await book_accepted(store, resource="b")
         half = crossing("b", "a")
-        half.members[1].start += 5 * HOUR
-        half.members[1].end = half.members[1].start + HOUR
+        half.members[1].start, half.members[1].end = NINE + 5 * HOUR, NINE + 6 * HOUR
         leaving = Change(by="test", reservation=here.id, resource=ResourceId("a"), patch={"resource": "b"})
         singles = [booking_of(resource="a", start=NINE + 5 * HOUR), booking_of(resource="a")]
 

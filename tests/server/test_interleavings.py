@@ -143,6 +143,28 @@ async def test_move_and_book_into_one_time(store: Store) -> None:
 
 @pytest.mark.servers("transactions")
 @pytest.mark.promise("capacity")
+async def test_move_into_a_pool_and_book_into_one_time(store: Store) -> None:
+    """A reservation that moves to any free member of a pool of one and a booking there: exactly one gets it."""
+    for name in ("room", "away"):
+        await add_resource(store, name)
+        await book_accepted(store, start=NINE - 50 * HOUR, resource=name)
+
+    async def prepare() -> ObjectId:
+        away: ObjectId = (await book_accepted(store, resource="away")).id
+        return away
+
+    def makers(moved: ObjectId) -> list[Make]:
+        place: Any = {"reservation": moved, "resource": "away", "pool": ("room",)}
+        return [lambda: Change(by="test", patch={}, **place), booking_of]
+
+    for order, _, outcomes, load in await _all_orders(store, prepare, makers):
+        assert sorted(accepted(outcomes)) == [False, True], order
+        assert any(isinstance(outcome, Refused) for outcome in outcomes), order
+        assert load == 1, order
+
+
+@pytest.mark.servers("transactions")
+@pytest.mark.promise("capacity")
 async def test_shrink_and_book_never_cross(store: Store) -> None:
     """An edit that leaves room for one, planned while one was there, and a second booking: never both, in any order."""
 

@@ -13,8 +13,8 @@ from app.booking import BookingService
 from app.booking.change import Change
 from app.booking.confirm_extend import Confirm, Extend
 from app.booking.existing import ReservationMoved
-from app.booking.group import Move
 from app.booking.intents import AnyIntent
+from app.booking.move import Move
 from app.booking.outcomes import Accepted
 from app.errors import Problem
 from app.storage.client import Store

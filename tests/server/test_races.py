@@ -262,13 +262,13 @@ async def test_a_filter_by_end_time_would_be_noticed(store: Store, monkeypatch: 
     await add_resource(store, services=["cut"])
     await add_service(store, bufferAfterMinutes=20)
     await book_accepted(store, service="cut")
-    wish = booking_of(NINE + HOUR + HOUR / 60 * 10)
+    start = NINE + HOUR + HOUR / 60 * 10
 
-    (refused,) = await run_batch(store, wish)
+    (refused,) = await run_batch(store, booking_of(start))
     assert isinstance(refused, Refused)
 
     starting = conflict_lookup._starting
-    late = {"endTime": {"$gt": wish.start}}
+    late = {"endTime": {"$gt": start}}
     monkeypatch.setattr(conflict_lookup, "_starting", lambda *arguments: starting(*arguments) | late)
-    (booked,) = await run_batch(store, booking_of(wish.start))
+    (booked,) = await run_batch(store, booking_of(start))
     assert isinstance(booked, Accepted)

@@ -1,10 +1,12 @@
 """One change judged against a view built by hand: what a patch makes of a reservation, and which rules it meets."""
 
+from datetime import datetime
 from typing import Any
 
 import pytest
 
 from app.booking.change import Change
+from app.booking.moments import LocalField, LocalTime
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import HOUR as HOUR_MILLIS
 from app.domain.instants import MINUTE as MINUTE_MILLIS
@@ -16,7 +18,7 @@ from app.storage.documents import Reservation
 from app.storage.span import Span
 from tests.support.booking_view import NOW, FixedView, failed_rules_of, problem_of, stored_row
 from tests.support.ids import CUT_ID, ROOM_ID
-from tests.support.times import HOUR, MINUTE, NINE
+from tests.support.times import DAY, HOUR, MINUTE, NINE
 
 SERVICES = frozenset({CUT_ID, ServiceId("wash"), ServiceId("asked")})
 ROOM = ResourceRules(ROOM_ID, services=SERVICES)
@@ -85,6 +87,106 @@ class TestTimes:
         assert problem_of(change(row, {"endTime": NINE - HOUR}), view(row)) == ("invalid", ["endTime"])
         assert problem_of(change(short, {"startTime": NINE + HOUR}), view(short)) == ("invalid", ["endTime"])
         assert changed(short, {"guests": 2}).guests == 2
+
+
+def local(text: str, field: LocalField = "localStart") -> LocalTime:
+    """A local time of a resource's clocks."""
+    return LocalTime(datetime.fromisoformat(text), text, field)
+
+
+class TestLocalTimes:
+    """Times of the clocks of the resource on which the reservation will be."""
+
+    def test_it_is_the_zone_of_the_resource_after_the_change(self) -> None:
+        """Ten o'clock in the hall is nine of UTC; it is booked in that zone then, also where the resource stays."""
+        row = stored_row(timezone="Asia/Tokyo")
+        there = changed(row, {"startTime": local("2030-01-07T10:00"), "resource": "hall"})
+        here = changed(row, {"endTime": local("2030-01-07T11:00", "localEnd")})
+
+        assert (there.start_time, there.end_time, there.timezone) == (NINE, NINE + HOUR, "Europe/Berlin")
+        assert (here.start_time, here.end_time, here.timezone) == (NINE, NINE + 2 * HOUR, "UTC")
+        assert changed(row, {"timezone": "America/New_York"}).timezone == "America/New_York"
+
+    def test_an_hour_that_the_clocks_skip_is_asked_back(self) -> None:
+        """With the instants before and after the change, and the block is looked up nowhere."""
+        row = stored_row(resource="hall")
+        skipped = change(row, {"startTime": local("2030-03-31T02:30")})
+
+        assert problem_of(skipped, view(row)) == ("local-time", ["localStart"])
+
+    def test_a_day_that_the_zone_makes_impossible_is_refused(self) -> None:
+        """The last evening of 2200 lies in 2201 for the west of Greenwich, and an end before its start is none."""
+        west = ResourceRules(ROOM_ID, timezone="America/New_York")
+        row = stored_row()
+        seen = FixedView([west], [], [row])
+
+        late = change(row, {"startTime": local("2200-12-31T23:00")})
+        assert problem_of(late, seen) == ("invalid", ["localStart"])
+        before = change(row, {"endTime": local("2030-01-07T03:00", "localEnd")})
+        assert problem_of(before, seen) == ("invalid", ["endTime"])
+
+
+class TestPools:
+    """A change to a free resource of a pool."""
+
+    def moved(self, row: dict[str, Any], seen: FixedView, patch: dict[str, Any] | None = None, **fields: Any) -> str:
+        """The resource that a reservation moves to."""
+        pool = (ResourceId("hall"), ROOM_ID)
+        return change(row, patch or {}, pool=pool, **fields).judge(seen).value.resource
+
+    def test_it_gets_one_that_is_free(self) -> None:
+        """Its own place counts as free, those of others do not; the calendars show where it is."""
+        row = stored_row(service="wash")
+        for _ in range(10):
+            seen = view(row)
+            seen.occupy("hall", to_millis(NINE), to_millis(NINE + HOUR))
+            assert self.moved(row, seen) == "room"
+            assert seen.live_starts("room") == [NINE]
+        seen = view(row, stored_row())
+        assert self.moved(row, seen) == "hall"
+        assert (seen.live_starts("room"), seen.live_starts("hall")) == ([NINE], [NINE])
+
+    def test_each_is_judged_by_its_own_zone_and_rules(self) -> None:
+        """A day of the hall begins an hour earlier than one of the room, which is closed for a party of two."""
+        row = stored_row(service="day", endTime=NINE + DAY)
+        day = ServiceRules(ServiceId("day"), "full-day", max_days=7)
+        offered = frozenset({day.id})
+        room = ResourceRules(ROOM_ID, services=offered, max_guests=1)
+        hall = ResourceRules(ResourceId("hall"), services=offered, timezone="Europe/Berlin")
+        midnight = NINE.replace(hour=23)
+        seen = FixedView([room, hall], [day], [row])
+        after = change(row, {"startTime": midnight, "guests": 2}, pool=(hall.id, room.id)).judge(seen).value
+
+        assert (after.resource, after.start_time, after.end_time) == ("hall", midnight, midnight + DAY)
+        assert (after.timezone, after.guests) == ("Europe/Berlin", 2)
+
+    def test_nothing_free_is_refused_as_a_booking_is(self) -> None:
+        """By the member with the fewest failed rules; also where it is double-booked and would not have to move."""
+        row, twin = stored_row(service="wash"), stored_row()
+        seen = view(row, twin, stored_row(resource="hall"))
+        into = change(row, {}, pool=(ResourceId("hall"), ROOM_ID))
+
+        assert failed_rules_of(into, seen) == ["capacity"]
+        assert seen.live_starts("room") == [NINE, NINE]
+
+    def test_inside_the_notice_it_may_not_give_its_resource_up(self) -> None:
+        """Whatever it would get."""
+        promised = ServiceRules(CUT_ID, "fixed", duration=HOUR_MILLIS, cancellation_notice=HOUR_MILLIS)
+        row = stored_row(service="cut")
+        seen = FixedView([ROOM, HALL], [promised], [row], now=NINE - HOUR / 2)
+
+        assert problem_of(change(row, {}, pool=(ROOM_ID,)), seen) == ("too-late", [])
+        assert self.moved(row, seen, admin=True) in {"hall", "room"}
+
+    def test_it_takes_the_lanes_of_all_and_the_guard_of_one(self) -> None:
+        """The others are only read; the chosen one's guard is changed after the choice."""
+        row = stored_row(service="wash")
+        into = change(row, {}, pool=(ResourceId("hall"), ResourceId("attic")))
+
+        assert into.lanes() == {"room", "hall", "attic"}
+        assert into.guards() == {"room"}
+        hall_alone = change(row, {}, pool=(ResourceId("hall"),))
+        assert [span.resource for span in hall_alone.judge(view(row)).taken] == ["hall"]
 
 
 @pytest.mark.promise("judged-changes")

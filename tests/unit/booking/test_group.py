@@ -1,5 +1,7 @@
 """Several intents in one: all or none, each seeing those before it, and a move judged by where all of them end up."""
 
+from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -8,8 +10,9 @@ from app.booking.book import Book
 from app.booking.change import Change
 from app.booking.confirm_extend import Confirm
 from app.booking.existing import ReservationMoved
-from app.booking.group import AllOrNothing, BookGroup, MembersRefused, Move
+from app.booking.group import AllOrNothing, BookGroup, MembersRefused
 from app.booking.intents import View
+from app.booking.move import Move
 from app.booking.outcomes import Refused
 from app.domain.ids import ResourceId
 from app.domain.instants import HOUR as HOUR_MILLIS
@@ -42,7 +45,13 @@ def book(resource: str | None = "a", hour: float = 0, **fields: Any) -> Book:
 
 def move(row: dict[str, Any], **patch: Any) -> Change:
     """A member of a move."""
-    return Change(by="caller", reservation=row["_id"], resource=row["resource"], patch=patch)
+    service = row.get("service")
+    return Change(by="caller", reservation=row["_id"], resource=row["resource"], service=service, patch=patch)
+
+
+def into(row: dict[str, Any], *pool: str) -> Change:
+    """A member of a move that goes to any of a pool, at nine."""
+    return replace(move(row, startTime=NINE), pool=tuple(map(ResourceId, pool)))
 
 
 def refused_members(intent: AllOrNothing, seen: View) -> dict[int, str]:
@@ -136,6 +145,40 @@ class TestMove:
 
         assert refused_members(crossing, seen) == {1: "capacity"}
         assert [seen.live_starts(name) for name in "abc"] == [[NINE], [NINE], []]
+
+    def test_members_with_a_choice_leave_what_others_need(self) -> None:
+        """In whatever order they are named, each of three finds one of three rooms; a fourth refuses all."""
+        rows = [stored_row(NINE + 9 * HOUR, resource="c", service="cut") for _ in range(4)]
+        anywhere = [into(row, *pool) for row, pool in zip(rows, ("abc", "ab", "a"), strict=False)]
+        for order in permutations(range(3)):
+            seen = view(*rows)
+            moved = Move(by="caller", members=[anywhere[index] for index in order]).judge(seen).value
+
+            assert [each.resource for each in moved] == ["cba"[index] for index in order]
+            assert [seen.live_starts(name) for name in "ab"] == [[NINE], [NINE]]
+        seen = view(*rows)
+        more = Move(by="caller", members=[*anywhere, move(rows[3], resource="b", startTime=NINE)])
+        assert refused_members(more, seen) == {1: "capacity"}
+        assert seen.live_starts("c") == [NINE + 9 * HOUR] * 4
+
+    def test_a_search_finds_places_that_no_order_finds(self) -> None:
+        """Where each takes the first by id that is free; one that gives up a part of its time is in nobody's way."""
+        rows = [stored_row(NINE + 9 * HOUR, resource="c", service="cut") for _ in range(3)]
+        twice = [stored_row(resource="d", endTime=NINE + 2 * HOUR) for _ in range(2)]
+        rooms = [*ROOMS, ResourceRules(ResourceId("d"))]
+        seen = FixedView(rooms, [replace(CUT, assignment="first")], [*rows, *twice])
+        members = [into(row, *pool) for row, pool in zip(rows, ("ab", "bc", "ab"), strict=True)]
+        moved = Move(by="caller", members=[*members, move(twice[0], endTime=NINE + HOUR)]).judge(seen).value
+
+        assert [each.resource for each in moved] == ["a", "c", "b", "d"]
+        assert [len(seen.live_starts(name)) for name in "abcd"] == [1, 1, 1, 2]
+
+    def test_what_is_not_there_is_a_problem_of_its_member(self) -> None:
+        """Also where others have a choice: the order in which they are tried needs no member to be there."""
+        row, gone = stored_row(service="cut", resource="a"), stored_row(service="cut", resource="a")
+        moves = Move(by="caller", members=[into(gone, "a", "b"), into(row, "a", "b")])
+
+        assert refused_members(moves, view(row)) == {0: "not-found"}
 
     def test_a_member_that_adds_no_load_keeps_its_place(self) -> None:
         """It is never refused, so it is entered before the others are judged, wherever it is named."""

@@ -59,7 +59,7 @@ def offering(**fields: Any) -> ServiceRules:
 @pytest.fixture(autouse=True)
 def _seeded(monkeypatch: pytest.MonkeyPatch) -> None:
     """The same draws every time."""
-    monkeypatch.setattr("app.booking.book.POOL_SEEDS", Random(SEED), raising=False)
+    monkeypatch.setattr("app.booking.pool_choice.POOL_SEEDS", Random(SEED), raising=False)
 
 
 def shares(view: FixedView, bookings: int, **fields: Any) -> Counter[str]:
