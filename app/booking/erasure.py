@@ -27,7 +27,8 @@ ATTEMPTS_MAX = 20
 async def erase_texts(store: Store, customer: str, by: str) -> AsyncIterator[list[object]]:
     """Clear the texts of a customer, a batch of its reservations at a time; the ids of each batch that is clear.
 
-    It may end after any batch: the next time reads what was cleared before, and changes nothing of it.
+    The events lead to what another program has removed, or given to somebody else: that stays in answers and events.
+    A batch may be empty, where they lead to what was cleared before. It may end after any batch: the next time reads what was cleared before, and changes nothing of it.
 
     Raises:
         Problem: `overloaded` where others change the same reservations all the time.
@@ -35,6 +36,10 @@ async def erase_texts(store: Store, customer: str, by: str) -> AsyncIterator[lis
     await AnswerStore(store).complete_records(store.clock.now())
     async for ids in ErasedReservations(store).ids_of(customer):
         await erase_texts_of(store, ids, customer, by)
+        yield ids
+    async for subjects in ErasedEvents(store).subjects_of(customer):
+        if ids := await ErasedReservations(store).without_known(subjects, customer):
+            await erase_texts_of(store, ids, customer, by)
         yield ids
 
 

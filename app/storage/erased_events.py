@@ -5,7 +5,7 @@ the relay reads just before the reservation is cleared comes into the log a mome
 States of findings have no texts about customers.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass
 
 from pymongo import UpdateOne
@@ -15,6 +15,8 @@ from app.storage.client import Store
 from app.storage.concerns import MAJORITY
 from app.storage.erased_texts import TEXT_FIELDS, state_erasure
 from app.storage.event_placing import EVENTS
+from app.storage.reservation_filters import customer_condition
+from app.storage.values import row_key
 
 BATCH = 100
 """Events that are read and cleared at once: a few megabytes at most."""
@@ -27,6 +29,24 @@ class ErasedEvents:
     """The events of a database whose texts are cleared."""
 
     store: Store
+
+    async def subjects_of(self, customer: str) -> AsyncIterator[list[object]]:
+        """The ids of the reservations that were a customer's when an event got its place; in batches.
+
+        So an erasure also reaches what another program has removed since, or has given to somebody else.
+        """
+        where = customer_condition([customer], by_object_id=self.store.shape == "or", field="state.customer")
+        rows = self.store.lenient(EVENTS).find(where, {"subject": 1}, batch_size=BATCH)
+        batch: dict[object, object] = {}
+        number = 0
+        async for row in rows:
+            batch[row_key(row.get("subject"))] = row.get("subject")
+            number += 1
+            if number % BATCH == 0:
+                yield [*batch.values()]
+                batch = {}
+        if batch:
+            yield [*batch.values()]
 
     async def clear_texts(self, reservations: Sequence[object], customer: str, theirs: Collection[str]) -> None:
         """Clear the texts of a customer from the events of these reservations.

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from motor.motor_asyncio import AsyncIOMotorCollection
 from pymongo import UpdateOne
 
-from app.storage.bson_types import BsonDocument, Filter, UpdateDocument
+from app.storage.bson_types import BsonDocument, Filter, Row, UpdateDocument
 from app.storage.client import Store
 from app.storage.concerns import MAJORITY
 from app.storage.erased_texts import TEXT_FIELDS
@@ -18,7 +18,9 @@ from app.storage.errors import VersionConflict
 from app.storage.outbox import add_events
 from app.storage.reservation_filters import customer_condition
 from app.storage.reservations import RESERVATIONS
+from app.storage.stored_reservations import customer_of
 from app.storage.transactions import Session, write_together
+from app.storage.values import row_key
 
 BATCH = 100
 """Reservations that are read and cleared at once: a few megabytes at most."""
@@ -54,6 +56,12 @@ class ErasedReservations:
                     batch = []
             if batch:
                 yield batch
+
+    async def without_known(self, ids: Sequence[object], customer: str) -> list[object]:
+        """Those of these ids under which `ids_of` finds nothing: their reservations are gone, or somebody else's."""
+        rows = self._rows.find({"_id": {"$in": [*ids]}}, {"customer": 1, "formerCustomers": 1})
+        known = {row_key(row["_id"]) async for row in rows if _is_or_was_of(row, customer)}
+        return [each for each in ids if row_key(each) not in known]
 
     async def read(self, ids: Sequence[object]) -> list[BsonDocument]:
         """What is needed of these reservations to clear their texts."""
@@ -92,6 +100,11 @@ class ErasedReservations:
     @property
     def _rows(self) -> "AsyncIOMotorCollection[BsonDocument]":
         return self.store.database.get_collection(RESERVATIONS, write_concern=MAJORITY)
+
+
+def _is_or_was_of(row: Row, customer: str) -> bool:
+    former = row.get("formerCustomers")
+    return customer_of(row) == customer or (isinstance(former, list) and customer in former)
 
 
 def _events_of(updates: Sequence[TextErasure]) -> list[BsonDocument]:

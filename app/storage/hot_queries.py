@@ -52,6 +52,7 @@ async def hot_queries(store: Store) -> list[HotQuery]:
         HotQuery("the list of changes", _RESERVATIONS, {"updatedAt": {"$gte": from_millis(now)}}),
         HotQuery("the pages of events", EVENTS, at_places([0, 1])),
         HotQuery("the search for the events of a reservation", EVENTS, {"subject": _NOBODY}),
+        HotQuery("the search for the events of a customer", EVENTS, {"state.customer": _NOBODY}),
         HotQuery("the search for findings to be told", Finding.Settings.name, {**UNALERTED}),
         HotQuery("the search for runs that wait", Run.Settings.name, queued_runs()),
     ]

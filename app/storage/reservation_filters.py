@@ -107,9 +107,9 @@ class ReservationFilters:
         return [ListPart(earliest, near, ({"long": True}, {"blockEnd": None})), ListPart(near)][::direction]
 
 
-def customer_condition(customers: Sequence[str], *, by_object_id: bool) -> Filter:
+def customer_condition(customers: Sequence[str], *, by_object_id: bool, field: str = "customer") -> Filter:
     """The condition for the reservations of any of some customers. An id of 24 digits may be stored as an ObjectId."""
-    return _any_of("customer", [form for each in customers for form in (lookup_ids(each) if by_object_id else (each,))])
+    return _any_of(field, [form for each in customers for form in (lookup_ids(each) if by_object_id else (each,))])
 
 
 def _any_of(field: str, values: Sequence[object]) -> Filter:

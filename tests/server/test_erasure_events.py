@@ -137,6 +137,31 @@ async def test_no_event_keeps_a_text(api: ApiClient, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.promise("erasure")
+async def test_what_another_program_removed_or_gave_away(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The events, and the answers, of reservations that no longer say whose they were lose that customer's texts."""
+    monkeypatch.setattr(erased_events, "BATCH", 2)
+    removed, given_away, anonymous, kept = [
+        await api.booked(NINE + hour * HOUR, customer="ann", notes=MARK, idempotency_key=f"k{hour}") for hour in range(4)
+    ]
+    for each in (removed, given_away, kept):
+        ok(await api.change(each, notes=f"{MARK} anew"))
+    await place_all(api.store)
+    rows = api.store.database["reservations"]
+    ids = [(await api.stored(each))["_id"] for each in (removed, given_away, anonymous)]
+    await rows.delete_one({"_id": ids[0]})
+    await rows.update_one({"_id": ids[1]}, {"$set": {"customer": "bob", "notes": "of bob"}})
+    await rows.update_one({"_id": ids[2]}, {"$unset": {"customer": "", "notes": ""}})
+    before = await marked_events(api.store)
+    await erase(api)
+    await place_all(api.store)
+
+    assert len(before) == 7
+    assert await marked_events(api.store) == []
+    assert MARK not in repr(await rows.find().to_list(None))
+    assert (await rows.find_one({"_id": ids[1]}) or {})["notes"] == "of bob"
+
+
+@pytest.mark.promise("erasure")
 async def test_what_the_relay_has_read_already(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """A state that the relay has read before the erasure and places after it is found by the sweep a minute later."""
     await api.booked(customer="ann", notes=MARK)

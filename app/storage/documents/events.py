@@ -53,7 +53,13 @@ class Event(ChangeEvent):
     state: dict[str, Any] | None = None
 
     class Settings(StoredDocument.Settings):
-        """Readers go along the places; an erasure looks for the events of its subjects."""
+        """Readers go along the places; an erasure looks for the events of its subjects, and for states of its customer.
+
+        The latter are found also where the reservation itself is gone, or is another customer's by now.
+        """
 
         name = "events"
-        indexes: ClassVar = [IndexModel([("subject", ASCENDING)], name="event_subject")]
+        indexes: ClassVar = [
+            IndexModel([("subject", ASCENDING)], name="event_subject"),
+            IndexModel([("state.customer", ASCENDING)], name="event_customer", sparse=True),
+        ]
