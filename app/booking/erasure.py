@@ -28,7 +28,8 @@ async def erase_texts(store: Store, customer: str, by: str) -> AsyncIterator[lis
     """Clear the texts of a customer, a batch of its reservations at a time; the ids of each batch that is clear.
 
     The events lead to what another program has removed, or given to somebody else: that stays in answers and events.
-    A batch may be empty, where they lead to what was cleared before. It may end after any batch: the next time reads what was cleared before, and changes nothing of it.
+    A batch may be empty, where they lead to what was cleared before. It may end after any batch: the next time reads
+    what was cleared before, and changes nothing of it.
 
     Raises:
         Problem: `overloaded` where others change the same reservations all the time.

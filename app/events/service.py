@@ -42,8 +42,6 @@ STREAMED_EVENTS = 50
 """Events of one part of a stream."""
 RETRY_MILLISECONDS = 1_000
 """After which time a client connects again."""
-_BEYOND_SECONDS = 1.0
-"""A cursor may be ahead of what a server that has just become the primary knows; it is looked at twice."""
 
 IsAdmitted: TypeAlias = Callable[[], Coroutine[object, object, bool]]
 """Whether a reader may still read."""
@@ -183,10 +181,7 @@ class Feed:
         Raises:
             Problem: `gone`.
         """
-        floor, last = await self._events.bounds()
-        if place > last:
-            await asyncio.sleep(_BEYOND_SECONDS)
-            floor, last = await self._events.bounds()
+        floor, last = await self._events.bounds_for(place)
         if not floor <= place <= last:
             raise _gone()
         return last

@@ -12,8 +12,10 @@ from itertools import takewhile
 from typing import NamedTuple
 
 from motor.motor_asyncio import AsyncIOMotorCollection
+from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
+from app.outages import is_outage
 from app.storage.bson_types import BsonDocument, Filter
 from app.storage.client import Store
 from app.storage.documents import Event, Lease
@@ -30,6 +32,10 @@ PRUNE_BATCH = 1_000
 
 MAJORITY_READ = ReadConcern("majority")
 """What only the primary has may be undone by a failover, and a reader would have seen what never was."""
+
+SURE_READ = ReadConcern("linearizable")
+"""What a majority had before the question: a primary that has just been elected, or has lost its majority without
+knowing it yet, reads an earlier state by `majority`, in which the last events are missing."""
 
 
 class Bounds(NamedTuple):
@@ -60,9 +66,16 @@ class EventLog:
         Raises:
             pymongo.errors.PyMongoError: the database does not answer.
         """
-        lease = await self._collection(Lease.Settings.name).find_one({"_id": RELAY}, {"place": 1, "floor": 1})
-        found = lease or {}
-        return Bounds(found.get("floor", 0), found.get("place", 0))
+        return await self._read_bounds(MAJORITY_READ)
+
+    async def bounds_for(self, place: int) -> Bounds:
+        """The same; surely the present ones where the place is beyond the last.
+
+        Raises:
+            pymongo.errors.PyMongoError: the database does not answer.
+        """
+        bounds = await self.bounds()
+        return bounds if place <= bounds.last else await self._sure_bounds()
 
     async def read(self, after: int, until: int, most: int) -> AsyncGenerator[Event]:
         """Up to `most` events after a place, none after `until`, which must not be after the last place.
@@ -75,6 +88,9 @@ class EventLog:
         for start in range(0, len(places), BATCH):
             wanted = places[start : start + BATCH]
             rows = await self._collection(EVENTS).find(at_places(wanted), sort=[("_id", 1)]).to_list(None)
+            if len(rows) < len(wanted):
+                await self._sure_bounds()  # from then on a server that was behind the bounds has caught up with them
+                rows = await self._collection(EVENTS).find(at_places(wanted), sort=[("_id", 1)]).to_list(None)
             if len(rows) < len(wanted):
                 raise EventsGone
             for row in rows:
@@ -141,5 +157,22 @@ class EventLog:
         await self.raise_floor(old[-1]["_id"])
         return (await events.delete_many({"_id": {"$lte": old[-1]["_id"]}})).deleted_count
 
-    def _collection(self, name: str) -> "AsyncIOMotorCollection[BsonDocument]":
-        return self.store.database.get_collection(name, read_concern=MAJORITY_READ)
+    async def _sure_bounds(self) -> Bounds:
+        """The bounds, after a majority has confirmed that they are the present ones.
+
+        A server that is alone may know no such question; it cannot be behind another one.
+        """
+        try:
+            return await self._read_bounds(SURE_READ)
+        except OperationFailure as error:
+            if is_outage(error):
+                raise
+        return await self.bounds()
+
+    async def _read_bounds(self, concern: ReadConcern) -> Bounds:
+        leases = self._collection(Lease.Settings.name, concern)
+        found = await leases.find_one({"_id": RELAY}, {"place": 1, "floor": 1}) or {}
+        return Bounds(found.get("floor", 0), found.get("place", 0))
+
+    def _collection(self, name: str, concern: ReadConcern = MAJORITY_READ) -> "AsyncIOMotorCollection[BsonDocument]":
+        return self.store.database.get_collection(name, read_concern=concern)

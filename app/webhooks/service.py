@@ -168,7 +168,8 @@ class Webhooks:
         Raises:
             Problem: `not-found`, `stale`, `gone` where the next event is no longer kept, `invalid` where it is ahead.
         """
-        place, bounds = place_of(after), await self._log.bounds()
+        place = place_of(after)
+        bounds = await self._log.bounds_for(place)
         if place < bounds.floor:
             raise Problem("gone", f"Events up to {bounds.floor} are no longer kept.")
         if place > bounds.last:

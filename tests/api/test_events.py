@@ -7,8 +7,10 @@ from typing import Any
 import httpx
 import pytest
 from bson import ObjectId
+from pymongo.read_concern import ReadConcern
 
 from app.access.service import Keys
+from app.errors import Problem
 from app.events import service
 from app.events.filters import EventFilters
 from app.events.hub import Hub
@@ -16,8 +18,9 @@ from app.http.shutdown import SHUTDOWN
 from app.main import create_app
 from app.settings import Settings
 from app.storage.client import Store
-from app.storage.event_log import RELAY, EventLog
+from app.storage.event_log import MAJORITY_READ, RELAY, SURE_READ, EventLog
 from app.wakeups import Wakeups
+from app.webhooks.service import Webhooks
 from tests.support.http_client import make_key, running, serving
 from tests.support.relaying import add_events, event_document, later, place_all
 from tests.support.times import HOUR, NINE
@@ -146,9 +149,8 @@ async def test_malformed_cursor(http: httpx.AsyncClient, after: str) -> None:
     assert answer.json()["errors"][0]["pointer"] == "?after"
 
 
-async def test_gone(http: httpx.AsyncClient, mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_gone(http: httpx.AsyncClient, mock_store: Store) -> None:
     """A cursor before what is kept, or beyond what there is, is 410, also where events go while they are read."""
-    monkeypatch.setattr(service, "_BEYOND_SECONDS", 0)
     await place_numbered(mock_store, 5)
     assert await problem(http, after="6") == (410, "gone")
     assert await problem(http, after="9" * 30) == (410, "gone")
@@ -161,6 +163,34 @@ async def test_gone(http: httpx.AsyncClient, mock_store: Store, monkeypatch: pyt
     assert await problem(http, after="0") == (410, "gone")
     assert [event["id"] for event in (await get(http, after="2"))["items"]] == [f"{each:016d}" for each in (3, 4, 5)]
     assert len((await get(http))["items"]) == 3
+
+
+async def test_a_server_that_is_behind(
+    http: httpx.AsyncClient, mock_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new primary that does not know the last events yet lets nobody start anew: a majority is asked before that."""
+    behind = mock_store.client.get_database(f"{mock_store.database.name}_behind")
+    await place_numbered(mock_store, 3)
+    for name in ("events", "leases"):
+        await behind[name].insert_many(await mock_store.database[name].find().to_list(None))
+    await place_numbered(mock_store, 2)
+    present, is_behind = EventLog._collection, True
+
+    def read(log: EventLog, name: str, concern: ReadConcern = MAJORITY_READ) -> Any:
+        nonlocal is_behind
+        is_behind = is_behind and concern != SURE_READ
+        return behind[name] if is_behind else present(log, name, concern)
+
+    monkeypatch.setattr(EventLog, "_collection", read)
+    assert (await get(http, after="5"))["items"] == []
+    is_behind = True
+    assert [event.id async for event in EventLog(mock_store).read(2, 5, 9)] == [3, 4, 5]
+    is_behind = True
+    replayed = Webhooks(mock_store, Settings()).replay
+    with pytest.raises(Problem, match="There is no webhook"):
+        await replayed(str(ObjectId()), "0000000000000005", "test")
+    is_behind = True
+    assert await problem(http, after="6") == (410, "gone")
 
 
 async def test_filters(http: httpx.AsyncClient, mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

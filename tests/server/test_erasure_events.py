@@ -141,7 +141,7 @@ async def test_what_another_program_removed_or_gave_away(api: ApiClient, monkeyp
     """The events, and the answers, of reservations that no longer say whose they were lose that customer's texts."""
     monkeypatch.setattr(erased_events, "BATCH", 2)
     removed, given_away, anonymous, kept = [
-        await api.booked(NINE + hour * HOUR, customer="ann", notes=MARK, idempotency_key=f"k{hour}") for hour in range(4)
+        await api.booked(NINE + number * HOUR, customer="ann", notes=MARK, key=str(number)) for number in range(4)
     ]
     for each in (removed, given_away, kept):
         ok(await api.change(each, notes=f"{MARK} anew"))

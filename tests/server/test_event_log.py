@@ -39,3 +39,19 @@ async def test_a_placing(database_url: str) -> None:
 
         assert placed.last == 501
         assert asked_of_events(commands) == [501]
+
+
+@pytest.mark.servers("wire")
+async def test_a_cursor_beyond_the_end(database_url: str) -> None:
+    """Before it counts as one of another log a majority is asked; a server that is alone need not know how."""
+    async with logged_store(database_url) as (store, commands):
+        await log_events(store, 3)
+        commands.take()
+
+        assert await EventLog(store).bounds_for(3) == (0, 3)
+        asked = [command["readConcern"]["level"] for _, command in commands.take()]
+        assert await EventLog(store).bounds_for(4) == (0, 3)
+        asked_surely = [command["readConcern"]["level"] for _, command in commands.take()]
+
+    assert asked == ["majority"]
+    assert asked_surely[:2] == ["majority", "linearizable"]
