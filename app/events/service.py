@@ -83,7 +83,11 @@ class Feed:
             deadline.extend(wait_seconds)
         until = time.monotonic() + wait_seconds
         while True:
-            page = await self._look(place, filters, limit)
+            try:
+                page = await self._look(place, filters, limit)
+            except EventsGone:
+                place = await self._start_anew(after, place)
+                continue
             left = until - time.monotonic()
             if page.items or left <= 0 or self._hub.ended:
                 return page
@@ -100,7 +104,10 @@ class Feed:
         if self.streams >= STREAMS_MAX:
             raise Problem("overloaded", f"This process has {STREAMS_MAX} streams open; try again in a moment.")
         place = await self._start(after)
-        await self._look(place, EventFilters(), 1)
+        try:
+            await self._look(place, EventFilters(), 1)
+        except EventsGone:
+            place = await self._start_anew(after, place)
         return self._parts(place, filters, is_admitted)
 
     async def _parts(self, place: int, filters: EventFilters, is_admitted: IsAdmitted) -> AsyncGenerator[bytes]:
@@ -124,7 +131,7 @@ class Feed:
                 elif page.place == place:
                     await self._hub.wait_beyond(place, min(KEY_SECONDS, said + KEEP_ALIVE_SECONDS - now))
                 place = page.place
-        except (Problem, PyMongoError):
+        except (EventsGone, PyMongoError):
             pass  # its client connects again, and is told
         finally:
             self.streams -= 1
@@ -149,11 +156,22 @@ class Feed:
             raise invalid_parameter("after", "Send the `id` of an event, `next` of the page before, or `now`.")
         return int(after)
 
+    async def _start_anew(self, after: str | None, place: int) -> int:
+        """Where a reader begins that named no cursor, and whose beginning was removed meanwhile because of its age.
+
+        Raises:
+            Problem: `gone` for one that named a cursor, and where nothing was removed.
+        """
+        floor = (await self._events.bounds()).floor
+        if after is not None or floor <= place:
+            raise _gone()
+        return floor
+
     async def _look(self, place: int, filters: EventFilters, limit: int) -> ShownEvents:
         """The next events that are wanted, from what the hub keeps or else from the database.
 
         Raises:
-            Problem: `gone`.
+            EventsGone: some of them are not there any more, or the place is of another log.
         """
         page = _Page(place, filters, limit)
         most = limit if filters == EventFilters() else LOOKED_AT_MAX
@@ -162,28 +180,25 @@ class Feed:
                 if not page.add(event):
                     break
             return page.shown()
-        try:
-            with pymongo.timeout(ANSWER_SECONDS):
-                last = await self._last(place)
-                async with aclosing(self._events.read(place, last, most)) as events:
-                    async for event in events:
-                        if not page.add(shown_event(event)):
-                            break
-                        if event.id % YIELD_EVERY == 0:
-                            await asyncio.sleep(0)
-        except EventsGone:
-            raise _gone() from None
+        with pymongo.timeout(ANSWER_SECONDS):
+            last = await self._last(place)
+            async with aclosing(self._events.read(place, last, most)) as events:
+                async for event in events:
+                    if not page.add(shown_event(event)):
+                        break
+                    if event.id % YIELD_EVERY == 0:
+                        await asyncio.sleep(0)
         return page.shown()
 
     async def _last(self, place: int) -> int:
         """The last place, of a log that has all after a place.
 
         Raises:
-            Problem: `gone`.
+            EventsGone: it does not, or is another log.
         """
         floor, last = await self._events.bounds_for(place)
         if not floor <= place <= last:
-            raise _gone()
+            raise EventsGone
         return last
 
 

@@ -1,8 +1,11 @@
 """`/v1/events`: pages, cursors, filters, waiting, and the stream."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
+from unittest.mock import AsyncMock
 
 import httpx
 import pytest
@@ -18,6 +21,7 @@ from app.http.shutdown import SHUTDOWN
 from app.main import create_app
 from app.settings import Settings
 from app.storage.client import Store
+from app.storage.documents import Event
 from app.storage.event_log import MAJORITY_READ, RELAY, SURE_READ, EventLog
 from app.wakeups import Wakeups
 from app.webhooks.service import Webhooks
@@ -165,6 +169,34 @@ async def test_gone(http: httpx.AsyncClient, mock_store: Store) -> None:
     assert len((await get(http))["items"]) == 3
 
 
+async def test_a_beginning_that_is_removed(
+    http: httpx.AsyncClient, mock_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who names no cursor begins with what is left, also if the oldest events are removed while they are read."""
+    await place_numbered(mock_store, 6)
+    reading, removed = EventLog.read, iter([2])
+
+    async def removed_meanwhile(log: EventLog, *bounds: int) -> AsyncIterator[Event]:
+        for place in removed:
+            await log.raise_floor(place)
+            await mock_store.database["events"].delete_many({"_id": {"$lte": place}})
+        async for event in reading(log, *bounds):
+            yield event
+
+    monkeypatch.setattr(EventLog, "read", removed_meanwhile)
+    assert [event["id"][-1] for event in (await get(http))["items"]] == [*"3456"]
+
+    removed = iter([4])
+    feed = service.Feed(EventLog(mock_store), Wakeups(None, mock_store.database.name))
+    async with aclosing(await feed.stream(None, EventFilters(), AsyncMock(return_value=True))) as parts:
+        await anext(parts)
+        assert re.findall(r"id: 0*(\d)", (await anext(parts)).decode()) == [*"56"]
+    await feed.aclose()
+
+    removed = iter([6])
+    assert await problem(http, after="5") == (410, "gone")
+
+
 async def test_a_server_that_is_behind(
     http: httpx.AsyncClient, mock_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -245,7 +277,7 @@ async def test_waiting(http: httpx.AsyncClient, mock_store: Store) -> None:
     assert (await problem(http, wait=31))[0] == 422
 
 
-async def test_three_hundred_wait(mock_store: Store) -> None:
+async def test_three_hundred_wait(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """However many wait, one look a time serves them, and each gets every event."""
     events = EventLog(mock_store)
     feed = service.Feed(events, Wakeups(None, mock_store.database.name))
@@ -258,16 +290,13 @@ async def test_three_hundred_wait(mock_store: Store) -> None:
     reads: list[str] = []
     find = EventLog._collection
 
-    def counted(self: EventLog, name: str) -> Any:
+    def counted(self: EventLog, name: str, *concern: ReadConcern) -> Any:
         reads.append(name)
-        return find(self, name)
+        return find(self, name, *concern)
 
-    EventLog._collection = counted  # type: ignore[method-assign]  # counts
-    try:
-        await place_numbered(mock_store, 3)
-        pages = await asyncio.gather(*readers)
-    finally:
-        EventLog._collection = find  # type: ignore[method-assign]  # as it was
+    monkeypatch.setattr(EventLog, "_collection", counted)
+    await place_numbered(mock_store, 3)
+    pages = await asyncio.gather(*readers)
 
     assert {tuple(event.place for event in page.items) for page in pages} == {(2, 3, 4)}
     assert reads.count("events") == 1
