@@ -64,6 +64,8 @@ class Relay:
         self._task: asyncio.Task[None] | None = None
         self._most = EVENTS_MAX
         self._with_states = True
+        self._with_repeated = True
+        """Whether the outbox may have what is in the log already: from a restored dump; without transactions always."""
         self._failures = 0
         self._beat_at = 0.0
 
@@ -113,8 +115,10 @@ class Relay:
             if self._grant is None:
                 return BEAT_SECONDS
             self._beat_at = time.monotonic()
+            self._with_repeated = True
         with pymongo.timeout(ANSWER_SECONDS):
             if await is_outbox_empty(self._store):
+                self._with_repeated = not self._driver.atomic
                 await self._beat(self._grant)
                 return LOOK_SECONDS
         placing = await self._place(self._grant)
@@ -126,7 +130,13 @@ class Relay:
             self._beat_at = time.monotonic()
 
     async def _place(self, grant: Grant) -> Placing:
-        body = place_events(grant, self._store.clock.now(), self._most, with_states=self._with_states)
+        body = place_events(
+            grant,
+            self._store.clock.now(),
+            self._most,
+            with_states=self._with_states,
+            with_repeated=self._with_repeated,
+        )
         placing = await self._driver.run(0, body, PLACING_SECONDS)
         self._beat_at = time.monotonic()
         self._most, self._with_states = min(self._most * 2, EVENTS_MAX), True

@@ -22,7 +22,7 @@ from app.storage.bson_types import BsonDocument
 from app.storage.documents import Event, Finding, Lease, OutboxEvent, Reservation
 from app.storage.leases import Grant, OwnershipLost, owned
 from app.storage.outbox import OUTBOX
-from app.storage.steps import ABORT, BEGIN, COMMIT, Step, Steps, by_ids, delete, find, insert, update
+from app.storage.steps import ABORT, BEGIN, COMMIT, Step, Steps, by_ids, by_values, delete, find, insert, update
 from app.storage.values import row_key
 
 EVENTS: str = Event.Settings.name
@@ -58,7 +58,9 @@ class Placing(NamedTuple):
     more: bool
 
 
-def place_events(grant: Grant, now: datetime, most: int, *, with_states: bool = True) -> Steps[Placing]:
+def place_events(
+    grant: Grant, now: datetime, most: int, *, with_states: bool = True, with_repeated: bool = True
+) -> Steps[Placing]:
     """Give the first events of the outbox their places, `most` of them, as the owner of the relay's lease.
 
     Args:
@@ -66,6 +68,7 @@ def place_events(grant: Grant, now: datetime, most: int, *, with_states: bool = 
         now: When.
         most: How many events are placed at most.
         with_states: Whether to read the subjects of the events.
+        with_repeated: Whether an event of the outbox may be in the log already. It is removed then.
 
     Raises:
         OwnershipLost: another process has the lease; nothing was placed.
@@ -87,7 +90,8 @@ def place_events(grant: Grant, now: datetime, most: int, *, with_states: bool = 
     if not rows:
         yield ABORT
         return Placing(place, 0, more=False)
-    placed = chronological(row for row in rows if _is_event(row))
+    known = (yield from _read_known(rows)) if with_repeated else frozenset()
+    placed = chronological(row for row in rows if row["_id"] not in known and _is_event(row))
     states = (yield from _read_states(placed)) if with_states else {}
     left = STATES_BYTES_MAX
     events = []
@@ -115,6 +119,17 @@ def _ahead(lease: BsonDocument, most: int) -> Steps[list[BsonDocument]]:
         "events.read", EVENTS, by_ids(range(first, first + most)), "key", sort=[("_id", 1)]
     )
     return ahead
+
+
+def _read_known(rows: Sequence[BsonDocument]) -> Steps[frozenset[object]]:
+    """The ids of those of these rows of the outbox that are in the log.
+
+    Without transactions an event is there again if the process that made the change stood still before it left the
+    event, which was taken for missing meanwhile. A dump that was made while processes ran can have an event twice.
+    """
+    where = by_values("subject", [row.get("subject") for row in rows]) | by_values("key", [row["_id"] for row in rows])
+    found = yield find("events.known", EVENTS, where, "key")
+    return frozenset(each["key"] for each in found)
 
 
 def _finish(grant: Grant, bounds: dict[str, int], keys: Sequence[object], placed: int, *, more: bool) -> Steps[Placing]:

@@ -9,6 +9,8 @@ from bson import ObjectId
 from app.storage import missing_events
 from app.storage.client import Store
 from app.storage.missing_events import MissingEvents
+from app.storage.outbox import add_events
+from tests.support.relaying import logged, place_all
 from tests.support.step_driver import add_resource, booking_of, running_booking_service
 
 pytestmark = pytest.mark.servers("any")
@@ -60,6 +62,20 @@ async def test_what_has_its_place_is_not_missing(store: Store) -> None:
     await store.database["outbox"].delete_many({"subject": identity})
 
     assert await MissingEvents(store).write_missing() == 0
+
+
+@pytest.mark.servers("standalone")
+async def test_a_writer_that_stood_still(store: Store) -> None:
+    """What was taken for missing and placed meanwhile is not placed again when its writer leaves it after all."""
+    await changed(store)
+    late = await store.database["outbox"].find().sort("_id", 1).to_list(None)
+    await store.database["outbox"].delete_many({})
+    await MissingEvents(store).write_missing()
+    await place_all(store)
+    await add_events(store, late, None)
+    await place_all(store)
+
+    assert [version for _, _, version in await logged(store)] == [1, 2, 3]
 
 
 async def test_rows_of_other_programs_have_none(store: Store) -> None:

@@ -15,10 +15,11 @@ from app.events.relay import DEAD_SECONDS, Relay
 from app.storage.client import Store
 from app.storage.event_log import RELAY
 from app.storage.leases import LeaseStore, new_owner
+from app.storage.outbox import is_outbox_empty
 from app.wakeups import Wakeups
 from tests.support.commands import SECONDS, running_reserva
 from tests.support.redis_server import OwnRedis
-from tests.support.relaying import add_events, event_document, logged
+from tests.support.relaying import add_events, event_document, logged, place_all
 
 pytestmark = pytest.mark.servers("any")
 
@@ -68,6 +69,20 @@ async def test_it_places_what_comes(store: Store) -> None:
     assert lease is not None
     assert lease["place"] == 451
     assert "owner" not in lease
+
+
+async def test_what_is_in_the_log_already(store: Store) -> None:
+    """An event that is in the outbox again, by a writer that stood still or a dump made under load, keeps its place."""
+    first, second = event_document(ObjectId(), 1), event_document(ObjectId(), 1)
+    await add_events(store, first)
+    await place_all(store)
+    await add_events(store, first, second)
+    relay = Relay(store, Wakeups(None, store.database.name))
+    relay.start()
+    await _until(lambda: is_outbox_empty(store))
+    await relay.stop()
+
+    assert await logged(store) == [(1, first["subject"], 1), (2, second["subject"], 1)]
 
 
 async def test_it_takes_over(store: Store) -> None:

@@ -136,7 +136,8 @@ async def new_grant(store: Store, **options: Any) -> Grant:
 
 def placing(store: Store, grant: Grant, most: int = MOST) -> Walk:
     """A placing that stands before its first step."""
-    return Walk(store, place_events(grant, store.clock.now(), most))
+    with_repeated = store.mode != "strict"  # as the relay does once the outbox was empty
+    return Walk(store, place_events(grant, store.clock.now(), most, with_repeated=with_repeated))
 
 
 async def place_all(store: Store, most: int = MOST) -> Placing:
