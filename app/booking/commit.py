@@ -5,6 +5,7 @@ only what it wrote, is read once the transaction cannot be open any more; until 
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 from bson import ObjectId
 from pymongo.errors import ConnectionFailure, PyMongoError
@@ -36,6 +37,20 @@ def commit(
         if not found:
             raise WriteConflict from error
     return outcomes
+
+
+def commit_reads() -> Steps[None]:
+    """Commit a transaction that wrote nothing that is answered; one that fails may be run again.
+
+    Raises:
+        PyMongoError: a majority has not confirmed what was read.
+    """
+    try:
+        yield COMMIT
+    except PyMongoError:
+        with suppress(PyMongoError):
+            yield KILL  # it may have locked guards
+        raise
 
 
 def _was_committed(accepted: Accepted[object], fence: Step) -> Steps[bool | None]:

@@ -11,7 +11,7 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from app.booking.batch import Batch, KeyUsed, Outcome, WriteConflict
-from app.booking.commit import commit, outcomes_after_failed_write
+from app.booking.commit import commit, commit_reads, outcomes_after_failed_write
 from app.booking.existing import ReservationMoved
 from app.booking.group import MembersRefused
 from app.booking.idempotency import Replay, read_answers, replay
@@ -73,7 +73,7 @@ def _run_transaction(intents: Sequence[AnyIntent], batch: Batch) -> Steps[dict[O
         _check_replays(outcomes, intents, batch)
         accepted = [outcome for outcome in outcomes.values() if isinstance(outcome, Accepted) and outcome.writes]
         if not accepted:
-            yield ABORT
+            yield from _end_without_writes(outcomes)
             return outcomes
         yield from snapshot.take_chosen_guards(frozenset(span.resource for each in accepted for span in each.taken))
         batch.age.check()
@@ -96,6 +96,16 @@ def _run_transaction(intents: Sequence[AnyIntent], batch: Batch) -> Steps[dict[O
         return (yield from commit(outcomes, intents, accepted, _fence(accepted, snapshot, batch)))
     finally:
         batch.commit_seconds = time.perf_counter() - began
+
+
+def _end_without_writes(outcomes: Mapping[ObjectId, Outcome]) -> Steps[None]:
+    """End a transaction that writes nothing; its answers may say that what is asked for is so already.
+
+    What a transaction has read is of a majority only once it is committed: a failover may undo it before. A refusal
+    needs no such certainty.
+    """
+    is_so_already = any(isinstance(each, Accepted) for each in outcomes.values())
+    yield from commit_reads() if is_so_already else [ABORT]
 
 
 def _fence(accepted: Sequence[Accepted[object]], snapshot: Snapshot, batch: Batch) -> Step:

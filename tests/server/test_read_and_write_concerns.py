@@ -10,8 +10,10 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from pymongo import ReadPreference
+from pymongo.errors import AutoReconnect
 
 from app.booking import BookingService
+from app.booking.closing import Close
 from app.booking.drivers import driver_for
 from app.booking.expiry import complete_ended, expire_lapsed
 from app.booking.idempotency import Replay
@@ -164,6 +166,60 @@ async def test_a_closure_and_its_event_count_with_a_majority(
     last, commit = closure[-1]
     assert last == "commitTransaction"
     assert commit["writeConcern"] == MAJORITY
+
+
+async def _cancel_group(booking: BookingService, identity: ObjectId) -> None:
+    await booking.close_all([identity], "cancelled", by="test")
+
+
+CLOSED: list[tuple[str, Callable[[BookingService, ObjectId], Awaitable[object]]]] = [
+    ("cancelled", lambda booking, identity: booking.close(identity, "cancelled", by="test")),
+    ("cancelled", _cancel_group),
+    ("confirmed", lambda booking, identity: booking.confirm(identity, by="test")),
+]
+
+
+@pytest.mark.parametrize(("status", "repeat"), CLOSED)
+async def test_what_is_so_already_counts_with_a_majority(
+    database_url: str, status: str, repeat: Callable[[BookingService, ObjectId], Awaitable[object]]
+) -> None:
+    """A verb whose work was done before writes nothing, and is answered once a majority has what it has read."""
+    async with logged_store(database_url) as (store, commands):
+        await add_resource(store)
+        made = await book_accepted(store)
+        await store.database["reservations"].update_one({"_id": made.id}, {"$set": {"status": status}})
+        async with running_booking_service(store) as booking:
+            commands.take()
+            await repeat(booking, made.id)
+            (transaction,) = in_transactions(commands.take())
+        row = await store.database["reservations"].find_one({"_id": made.id})
+
+    assert row is not None
+    assert row["version"] == 1
+    assert level(transaction[0][1]) == "snapshot"
+    last, commit = transaction[-1]
+    assert (last, commit.get("writeConcern")) == ("commitTransaction", MAJORITY)
+
+
+async def test_what_is_so_already_is_not_said_without_a_majority(database_url: str) -> None:
+    """If that commit fails, so does the transaction, and its session is ended."""
+    async with logged_store(database_url) as (store, commands):
+        await add_resource(store)
+        made = await book_accepted(store)
+        await run_batch(store, _closing(made.id))
+        driver = FailingStepDriver(store, [_closing(made.id)])
+        driver.fail("commit", lost_commit_answer(), done=False)
+        commands.take()
+        with pytest.raises(AutoReconnect):
+            await driver.finish()
+        await driver.close()
+        names = [name for name, _ in commands.take()]
+
+    assert "killSessions" in names
+
+
+def _closing(identity: ObjectId) -> Close:
+    return Close(reservation=identity, operation=ObjectId(), service=None, by="test", to="cancelled")
 
 
 async def test_findings_are_read_from_one_snapshot_and_written_to_a_majority(database_url: str) -> None:
