@@ -123,7 +123,13 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             scrape = Scrape(
                 opened,
                 metrics,
-                Sampler(metrics, lambda: len(booking.committer.waiting), pool, lambda: feed.streams),
+                Sampler(
+                    metrics,
+                    lambda: len(booking.committer.waiting),
+                    pool,
+                    lambda: feed.streams,
+                    lambda: len(opened.damaged_events),
+                ),
                 queue,
             )
             stack.callback(scrape.stop)

@@ -26,6 +26,7 @@ from app.storage import DATABASE
 from app.storage.bson_types import BsonDocument
 from app.storage.capabilities import Capabilities, Shape, StoreMode, choose_mode, probe_capabilities
 from app.storage.clock import Clock
+from app.storage.damaged_events import DamagedEvents
 from app.storage.documents import DOCUMENTS, StoredDocument, bound
 from app.storage.errors import StorageError, unusable
 
@@ -58,6 +59,7 @@ class Store:
         mode: `strict` books in transactions, `optimistic` without.
         capabilities: What the server can do.
         clock: The server's clock.
+        damaged_events: What this process has met of them.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Store:
         self.mode: StoreMode = mode
         self.capabilities = capabilities
         self.clock = Clock(client, native=capabilities.native)
+        self.damaged_events = DamagedEvents()
         self._bound = {each: bound(each) for each in DOCUMENTS}
 
     @classmethod

@@ -12,7 +12,7 @@ from app.storage.bson_types import BsonDocument, Row
 from app.storage.client import Store
 from app.storage.documents import Customer
 from app.storage.missing_events import MissingEvents
-from app.storage.outbox import add_events, event_key
+from app.storage.outbox import OPERATION_OF_ERASURE, add_events, event_key
 from app.storage.transactions import Session, write_together
 from app.storage.values import count
 
@@ -42,7 +42,7 @@ class Sweep:
     def event(self) -> BsonDocument:
         """The event of the mark."""
         return {
-            "_id": event_key(self.customer, self.version, "erased"),
+            "_id": event_key(self.customer, self.version, OPERATION_OF_ERASURE),
             "type": "customer.erased",
             "subject": self.customer,
             "version": self.version,

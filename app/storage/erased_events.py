@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pymongo import UpdateOne
 
-from app.storage.bson_types import BsonDocument
+from app.storage.bson_types import BsonDocument, UpdateDocument
 from app.storage.client import Store
 from app.storage.concerns import MAJORITY
 from app.storage.erased_texts import TEXT_FIELDS, state_erasure
@@ -69,14 +69,18 @@ class ErasedEvents:
         await self._clear(batch, customer, theirs)
 
     async def _clear(self, rows: Sequence[BsonDocument], customer: str, theirs: Collection[str]) -> None:
-        changes = {
-            row["_id"]: change
-            for row in rows
-            if (change := state_erasure(row["state"], customer, is_theirs=str(row["subject"]) in theirs))
-        }
+        changes = {row["_id"]: change for row in rows if (change := _erasure(row, customer, theirs))}
         events = self.store.database.get_collection(EVENTS, write_concern=MAJORITY)
         if self.store.capabilities.native and changes:
             await events.bulk_write([UpdateOne({"_id": place}, each) for place, each in changes.items()], ordered=False)
             return
         for place, each in changes.items():  # mongomock's bulk writes are older than today's driver
             await events.update_one({"_id": place}, each)
+
+
+def _erasure(row: BsonDocument, customer: str, theirs: Collection[str]) -> UpdateDocument | None:
+    """The update that clears an event; a state that is none was damaged by another program, and none of it stays."""
+    state = row.get("state")
+    if not isinstance(state, dict):
+        return {"$unset": {"state": ""}}
+    return state_erasure(state, customer, is_theirs=str(row.get("subject")) in theirs)

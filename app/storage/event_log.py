@@ -16,10 +16,11 @@ from pymongo.errors import OperationFailure
 from pymongo.read_concern import ReadConcern
 
 from app.outages import is_outage
-from app.storage.bson_types import BsonDocument, Filter
+from app.storage.bson_types import BsonDocument, Filter, Row
 from app.storage.client import Store
 from app.storage.documents import Event, Lease
 from app.storage.event_placing import EVENTS
+from app.storage.event_rows import fault_of, read_event, time_of
 
 RELAY = "events"
 """The name of the lease of the relay."""
@@ -56,7 +57,10 @@ def at_places(places: Sequence[int]) -> Filter:
 
 @dataclass(frozen=True, slots=True)
 class EventLog:
-    """The log of a database."""
+    """The log of a database.
+
+    What another program has damaged is read as far as it can be, so that no reader stands still before it.
+    """
 
     store: Store
 
@@ -94,7 +98,7 @@ class EventLog:
             if len(rows) < len(wanted):
                 raise EventsGone
             for row in rows:
-                yield Event.model_validate(row)
+                yield self._event(row)
 
     async def about(self, subject: object, until: int) -> AsyncGenerator[Event]:
         """The events of one subject up to a place, which must not be after the last place; in their order.
@@ -106,7 +110,7 @@ class EventLog:
         rows = self._collection(EVENTS).find(where, sort=[("_id", 1)], batch_size=BATCH)
         try:
             async for row in rows:
-                yield Event.model_validate(row)
+                yield self._event(row)
         finally:
             await rows.close()
 
@@ -129,6 +133,15 @@ class EventLog:
             place -= 1
         return place
 
+    async def damaged(self, most: int) -> list[int]:
+        """The places of the damaged events among the last `most`.
+
+        Raises:
+            pymongo.errors.PyMongoError: the database does not answer.
+        """
+        rows = self._collection(EVENTS).find({}, {"state": 0}, sort=[("_id", -1)], limit=most)
+        return [row["_id"] async for row in rows if isinstance(row["_id"], int) and fault_of(row, Event)]
+
     async def raise_floor(self, place: int) -> None:
         """Let the log begin after a place.
 
@@ -150,12 +163,20 @@ class EventLog:
             return 0
         before = self.store.clock.now() - timedelta(days=days)
         events = self._collection(EVENTS)
-        first = await events.find({}, {"at": 1}, sort=[("_id", 1)], limit=PRUNE_BATCH).to_list(None)
-        old = [*takewhile(lambda event: event["at"] < before, first)]
+        fields = {"at": 1, "key": 1}
+        first = await events.find({}, fields, sort=[("_id", 1)], limit=PRUNE_BATCH).to_list(None)
+        placed = (row for row in first if isinstance(row["_id"], int))
+        old = [row["_id"] for row in takewhile(lambda row: time_of(row) < before, placed)]
         if not old:
             return 0
-        await self.raise_floor(old[-1]["_id"])
-        return (await events.delete_many({"_id": {"$lte": old[-1]["_id"]}})).deleted_count
+        await self.raise_floor(old[-1])
+        return (await events.delete_many({"_id": {"$lte": old[-1]}})).deleted_count
+
+    def _event(self, row: Row) -> Event:
+        event, fault = read_event(row)
+        if fault is not None:
+            self.store.damaged_events.note(event.id, fault)
+        return event
 
     async def _sure_bounds(self) -> Bounds:
         """The bounds, after a majority has confirmed that they are the present ones.

@@ -16,10 +16,10 @@ from typing import NamedTuple
 import structlog
 from bson import encode
 from bson.errors import InvalidDocument
-from pydantic import ValidationError
 
 from app.storage.bson_types import BsonDocument
 from app.storage.documents import Event, Finding, Lease, OutboxEvent, Reservation
+from app.storage.event_rows import fault_of, whole_event
 from app.storage.leases import Grant, OwnershipLost, owned
 from app.storage.outbox import OUTBOX
 from app.storage.steps import ABORT, BEGIN, COMMIT, Step, Steps, by_ids, by_values, delete, find, insert, update
@@ -85,13 +85,13 @@ def place_events(
     ahead = yield from _ahead(lease, most)
     if ahead:
         bounds = {"place": ahead[-1]["_id"]} | ({} if "place" in lease else {"floor": ahead[0]["_id"] - 1})
-        return (yield from _finish(grant, bounds, [event["key"] for event in ahead], 0, more=True))
+        return (yield from _finish(grant, bounds, [event.get("key") for event in ahead], 0, more=True))
     rows: list[BsonDocument] = yield find("outbox.read", OUTBOX, {}, sort=[("_id", 1)], limit=most)
     if not rows:
         yield ABORT
         return Placing(place, 0, more=False)
     known = (yield from _read_known(rows)) if with_repeated else frozenset()
-    placed = chronological(row for row in rows if row["_id"] not in known and _is_event(row))
+    placed = chronological(event for row in rows if row["_id"] not in known and (event := _readable(row)) is not None)
     states = (yield from _read_states(placed)) if with_states else {}
     left = STATES_BYTES_MAX
     events = []
@@ -110,7 +110,7 @@ def _ahead(lease: BsonDocument, most: int) -> Steps[list[BsonDocument]]:
 
     None can be there without the next one. Of that one alone the server need not read the log, see `EventLog.read`.
     """
-    where = {} if "place" not in lease else {"_id": lease["place"] + 1}
+    where = {"_id": {"$gte": 1} if "place" not in lease else lease["place"] + 1}
     found = yield find("events.ahead", EVENTS, where, "key", sort=[("_id", 1)], limit=1)
     if not found:
         return []
@@ -161,14 +161,16 @@ def _change_lease(grant: Grant, change: BsonDocument) -> Step:
     return update("lease.update", _LEASES, owned(grant), change)
 
 
-def _is_event(row: BsonDocument) -> bool:
-    """Whether a row of the outbox is an event; nothing else stands in the way of those behind it."""
-    try:
-        OutboxEvent.model_validate(row)
-    except ValidationError as error:
-        log.warning("what is no event was removed from the outbox", id=row.get("_id"), reason=str(error))
-        return False
-    return True
+def _readable(row: BsonDocument) -> BsonDocument | None:
+    """An event of the outbox, also one that another program has damaged; what is none stands in nobody's way."""
+    event = whole_event(row)
+    if event is None:
+        log.warning("what is no event was removed from the outbox", id=row["_id"], reason=fault_of(row, OutboxEvent))
+    elif event != row:
+        log.warning(
+            "an event of the outbox was damaged by another program; it is placed as it can be read", id=row["_id"]
+        )
+    return event
 
 
 def _read_states(events: Sequence[BsonDocument]) -> Steps[dict[object, BsonDocument]]:

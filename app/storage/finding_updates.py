@@ -12,7 +12,7 @@ from bson import ObjectId
 from app.storage.bson_types import BsonDocument, Filter, UpdateDocument
 from app.storage.documents import Finding
 from app.storage.finding_rows import stored_fields, stored_names
-from app.storage.outbox import EventType, event_key
+from app.storage.outbox import OPERATION_OF_FINDING, EventType, event_key
 
 SHOWN = (
     "from",
@@ -84,7 +84,7 @@ def event_of_finding(row: BsonDocument, version: int, line: BsonDocument, *, bef
     """
     identity: ObjectId = row["_id"]
     return {
-        "_id": event_key(identity, version, "finding"),
+        "_id": event_key(identity, version, OPERATION_OF_FINDING),
         "type": _type_of(line["to"], before),
         "subject": identity,
         "version": version,

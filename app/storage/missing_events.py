@@ -89,7 +89,7 @@ class MissingEvents:
         known = {row["_id"] async for row in waiting}
         subjects = {"subject": {"$in": [*{each["subject"] for each in events}]}}
         placed = self.store.database[Event.Settings.name].find(subjects, {"key": 1})
-        return known | {row["key"] async for row in placed}
+        return known | {row["key"] async for row in placed if isinstance(row.get("key"), str)}
 
 
 def _events_since(row: BsonDocument, since: datetime) -> list[BsonDocument]:

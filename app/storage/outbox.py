@@ -45,6 +45,9 @@ EventType: TypeAlias = Literal[
 
 EVENT_TYPES: tuple[EventType, ...] = get_args(EventType)
 
+OPERATION_OF_FINDING, OPERATION_OF_ERASURE = "finding", "erased"
+"""What stands in the ids of their events where those of reservations have the id of the operation."""
+
 _MOVES = frozenset({"startTime", "endTime", "resource"})
 
 

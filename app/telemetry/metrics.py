@@ -129,6 +129,12 @@ class ProcessMetrics:
         self.event_streams = Gauge(
             "reserva_event_streams", "Open streams of events.", multiprocess_mode="livesum", registry=registry
         )
+        self.damaged_events = Gauge(
+            "reserva_events_damaged",
+            "Events of the log that another program has damaged, as far as a process has read them.",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         self.checkouts_waiting = Gauge(
             "reserva_mongodb_checkouts_waiting",
             "Operations that wait for a connection to MongoDB.",

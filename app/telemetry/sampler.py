@@ -18,12 +18,19 @@ class Sampler:
         waiting: How many intents wait for a batch.
         pool: Counts the connections to MongoDB.
         streams: How many streams of events are open.
+        damaged: How many damaged events were read.
     """
 
     def __init__(
-        self, metrics: Metrics, waiting: Callable[[], int], pool: PoolListener, streams: Callable[[], int] = lambda: 0
+        self,
+        metrics: Metrics,
+        waiting: Callable[[], int],
+        pool: PoolListener,
+        streams: Callable[[], int] = lambda: 0,
+        damaged: Callable[[], int] = lambda: 0,
     ) -> None:
         self._metrics = metrics
+        self._damaged = damaged
         self._streams = streams
         self._waiting = waiting
         self._pool = pool
@@ -47,6 +54,7 @@ class Sampler:
         self._metrics.booking.waiting.set(self._waiting())
         process, pool = self._metrics.process, self._pool
         process.event_streams.set(self._streams())
+        process.damaged_events.set(self._damaged())
         process.connections.labels("used").set(pool.used)
         process.connections.labels("idle").set(pool.open - pool.used)
         process.checkouts_waiting.set(pool.waiting)

@@ -461,6 +461,15 @@ async def test_alerts(healthy: Store, examine_healthy: Examine) -> None:
     assert "RESERVA_ALERT_SECRET" in unsigned["alerts"]
 
 
+async def test_damaged_events(healthy: Store, examine_healthy: Examine) -> None:
+    """Events of the log that another program has damaged are counted, and the first of them named."""
+    await log_events(healthy, 2)
+    await healthy.database["events"].update_one({"_id": 2}, {"$set": {"at": "yesterday"}})
+    damaged = named(await examine_healthy(), "warning")["events"]
+
+    assert "damaged 1 event of the log (2)" in damaged
+
+
 async def test_webhooks(healthy: Store, examine_healthy: Examine) -> None:
     """A webhook that is paused, behind or cannot sign is named, and so are secrets that are not sealed."""
     key = "A" * 43 + "="

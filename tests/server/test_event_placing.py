@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from bson import Code, Decimal128, Int64, ObjectId
 from pymongo.errors import OperationFailure
+from structlog.testing import capture_logs
 
 from app.booking.batch import WriteConflict
 from app.events.event_ids import event_id
@@ -117,6 +118,43 @@ async def test_odd_documents(store: Store) -> None:
     assert [json.loads(shown_event(event).json)["id"] for event in events] == [event_id(event.id) for event in events]
     assert len(events) == len(ODD) + 1
     assert await store.database["outbox"].count_documents({}) == 0
+
+
+DAMAGE: list[dict[str, Any]] = [
+    {"at": "2030-01-07T09:00:00Z"},
+    {"version": 1.0, "by": 7},
+    {"type": "reservation.exploded"},
+    {"subject": None, "changed": "notes"},
+]
+
+
+@pytest.mark.servers("any")
+async def test_damaged_events(store: Store) -> None:
+    """What another program has damaged in the outbox or in the log is placed, read, told by the doctor and removed."""
+    await add_events(store, *(event_document(ObjectId(), 1, at=later(number)) | DAMAGE[number] for number in range(4)))
+    await add_events(store, event_document(ObjectId(), 1, at=later(9)))
+    await place_all(store)
+    assert [(event.id, event.version) for event in await _events(store)] == [(place, 1) for place in range(1, 6)]
+    assert len(store.damaged_events) == 0
+    for place, damage in enumerate(DAMAGE, 1):
+        await store.database["events"].update_one({"_id": place}, {"$set": damage})
+    await store.database["events"].update_one({"_id": 5}, {"$unset": {"key": "", "at": "", "subject": ""}})
+    await store.database["events"].insert_one({"_id": "rubbish"})
+
+    with capture_logs() as logged:
+        events = [event for _ in "12" for event in await _events(store)]
+
+    assert [event.id for event in events] == [*range(1, 6)] * 2
+    assert all(json.loads(shown_event(event).json)["type"] == "reservation.changed" for event in events)
+    assert [each["id"] for each in logged] == [1, 2, 3, 4, 5]
+    assert len(store.damaged_events) == 5
+    assert await EventLog(store).damaged(100) == [5, 4, 3, 2, 1]
+    assert await EventLog(store).prune(1) == 0
+    for place in range(1, 5):
+        await store.database["events"].update_one({"_id": place}, {"$set": {"at": later(0) - 9_999 * HOUR}})
+    store.clock.now = lambda: later(0)  # type: ignore[method-assign]  # it is read alone
+    assert await EventLog(store).prune(30) == 5
+    assert await EventLog(store).bounds() == (5, 5)
 
 
 @pytest.mark.servers("any")

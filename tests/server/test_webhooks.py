@@ -200,6 +200,18 @@ class TestDelivery:
         assert (await read(store, webhook)).cursor == 2
         assert [each.webhook.id for each in await read_figures(store)] == [webhook.id]
 
+    async def test_a_damaged_event_is_sent(self, store: Store, hook: theirs.Receiver) -> None:
+        """What another program has done to an event holds up neither it nor those after it."""
+        webhook = await add_webhook(store, hook.url)
+        places = await log_events(store, 3)
+        damage = {"type": 7, "at": "yesterday", "by": None, "version": "x"}
+        await store.database["events"].update_one({"_id": 2}, {"$set": damage, "$unset": {"subject": ""}})
+        await look(dispatcher_of(store))
+
+        assert ids(hook) == places
+        assert json.loads(hook.requests[1].body)["type"] == "reservation.changed"
+        assert [each.error for each in await attempts(store, webhook)] == [None] * 3
+
     async def test_events_that_were_removed_are_missed(self, store: Store, hook: theirs.Receiver) -> None:
         """A webhook that was behind the oldest event goes on from there; its history, the log and a count say so."""
         webhook = await add_webhook(store, hook.url)

@@ -9,6 +9,7 @@ from app.events.figures import read_event_figures
 from app.migration.report import examples, number
 from app.operations.doctor.observation import Observation, ok, problem, warning
 from app.operations.doctor.subject import JOBS_READ_MAX, LATE_SECONDS, Subject
+from app.storage.event_log import EventLog
 from app.storage.findings import FindingStore
 from app.storage.leases import LeaseStore
 from app.storage.runs import KINDS, RunStore
@@ -16,6 +17,8 @@ from app.storage.runs import KINDS, RunStore
 DAY = timedelta(days=1)
 FAILURES_MAX = 3
 """Messages that the alert URL may refuse in a row."""
+EVENTS_READ_MAX = 10_000
+"""Of the log the last ones are looked at."""
 _ENDS = {"failed": "failed", "abandoned": "was abandoned"}
 _START = "Start one: `reserva worker`."
 
@@ -65,6 +68,12 @@ async def check_events(subject: Subject) -> AsyncIterator[Observation]:
         )
     else:
         yield ok(f"{number(figures.waiting, 'event')} waiting; {number(figures.kept, 'event')} kept.")
+    if damaged := await EventLog(subject.store).damaged(EVENTS_READ_MAX):
+        places = examples([*map(str, damaged)])
+        yield warning(
+            f"Another program has damaged {number(len(damaged), 'event')} of the log ({places}).",
+            "Readers get what can be read of them. Find out what writes to `events`, and take that right from it.",
+        )
 
 
 async def check_reconciliation(subject: Subject) -> AsyncIterator[Observation]:

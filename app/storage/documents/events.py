@@ -1,9 +1,9 @@
 """Events: what has changed, for those who mirror it; first in the outbox, then at a place in the log."""
 
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from pydantic import Field
+from pydantic import Field, Strict
 from pymongo import ASCENDING, IndexModel
 
 from app.storage.documents.base import Name, StoredDocument
@@ -21,10 +21,10 @@ class ChangeEvent(StoredDocument):
 
     type: str
     subject: Any
-    version: int
+    version: Annotated[int, Strict()]  # as it is stored, it is compared with others
     resource: str | None = None
     former_resource: str | None = None
-    at: datetime
+    at: Annotated[datetime, Strict()]
     by: str
     changed: list[str] | None = None
 
