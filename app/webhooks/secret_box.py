@@ -21,6 +21,13 @@ class SecretUnreadable(Exception):  # noqa: N818 -- named for what is the matter
     """A secret was sealed by a key that this process does not have."""
 
 
+class SecretDamaged(SecretUnreadable):
+    """What is stored is no secret: another program has changed it, and no key helps."""
+
+    def __init__(self) -> None:
+        super().__init__("what is stored is no secret; another program has changed it")
+
+
 def new_secret() -> str:
     """A secret of Standard Webhooks."""
     return WEBHOOK_PREFIX + b64encode(token_bytes(SECRET_BYTES)).decode()
@@ -54,9 +61,15 @@ class SecretBox:
         """The key in a stored secret, which signs.
 
         Raises:
-            SecretUnreadable: none of the keys opens it.
+            SecretUnreadable: none of the keys opens it, or there is none in it.
         """
-        return b64decode(self._unseal(stored).removeprefix(WEBHOOK_PREFIX))
+        try:
+            key = b64decode(self._unseal(stored).removeprefix(WEBHOOK_PREFIX), validate=True)
+        except ValueError:
+            raise SecretDamaged from None
+        if not key:
+            raise SecretDamaged
+        return key
 
     def reseal(self, stored: str) -> str:
         """A stored secret as the first key seals it; as it was where none of the keys opens it."""
@@ -72,5 +85,5 @@ class SecretBox:
             raise SecretUnreadable("its secret is sealed, and RESERVA_SECRETS_KEY is not set")
         try:
             return self._keys.decrypt(stored.removeprefix(_SEALED)).decode()
-        except InvalidToken:
+        except (InvalidToken, ValueError):  # the latter for what is not even text of a token
             raise SecretUnreadable("its secret was sealed by another RESERVA_SECRETS_KEY") from None

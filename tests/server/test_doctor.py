@@ -501,6 +501,19 @@ async def test_webhooks(healthy: Store, examine_healthy: Examine) -> None:
     assert f"A former secret of the webhook {webhook.id} does not sign: its secret was sealed by another" in foreign
 
 
+@pytest.mark.parametrize("secret", ["whsec_no base64", "whsec_\u00fc", "whsec_", "sealed:\u00fc", "abc"])
+async def test_a_secret_that_is_none(healthy: Store, examine_healthy: Examine, secret: str) -> None:
+    """A webhook whose secret another program has replaced is named with what helps; so is one that cannot be read."""
+    first, second = [await add_webhook(healthy, "https://shop.example/reserva") for _ in "12"]
+    await healthy.database["webhooks"].update_one({"_id": first.id}, {"$set": {"secret": secret}})
+    await healthy.database["webhooks"].update_one({"_id": second.id}, {"$set": {"url": 7}})
+    found = named(await examine_healthy(secrets_key="A" * 43 + "="), "problem")["webhooks"]
+
+    assert f"Nothing is sent to the webhook {first.id}" in found
+    assert ("rotate" in found) == (not secret.startswith("sealed:"))
+    assert "1 webhook cannot be read" in found
+
+
 async def test_keys_that_end(healthy: Store, examine_healthy: Examine) -> None:
     """A key that ends within two weeks is named, a revoked one is not; and so is that no key lives."""
     now = healthy.clock.now()

@@ -5,8 +5,9 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from app.migration.report import number
 from app.operations.doctor.observation import Observation, ok, problem, warning
 from app.operations.doctor.subject import LATE_SECONDS, Subject
+from app.storage.webhooks import WebhookStore
 from app.webhooks.metrics import WebhookFigures, read_figures
-from app.webhooks.secret_box import SecretBox, SecretUnreadable, is_sealed, live_former_secrets
+from app.webhooks.secret_box import SecretBox, SecretDamaged, SecretUnreadable, is_sealed, live_former_secrets
 
 
 async def check_webhooks(subject: Subject) -> AsyncIterator[Observation]:
@@ -14,6 +15,11 @@ async def check_webhooks(subject: Subject) -> AsyncIterator[Observation]:
     figures = await read_figures(subject.store)
     box = SecretBox(subject.settings.sealing_keys())
     now = subject.store.clock.now()
+    if damaged := await WebhookStore(subject.store).count() - len(figures):
+        yield problem(
+            f"{number(damaged, 'webhook')} cannot be read, so nothing is sent there: another program has changed it.",
+            "The log names it; mend or remove the document in `webhooks`, or make the webhook anew.",
+        )
     plain = 0
     for each in figures:
         former = [old.secret for old in live_former_secrets(each.webhook, now)]
@@ -30,11 +36,11 @@ async def check_webhooks(subject: Subject) -> AsyncIterator[Observation]:
 
 
 def _observe(figures: WebhookFigures, former: Sequence[str], box: SecretBox) -> Iterator[Observation]:
-    webhook, remedy = figures.webhook, "Set the key that sealed it."
+    webhook = figures.webhook
     if fault := _fault(webhook.secret, box):
-        yield problem(f"Nothing is sent to the webhook {webhook.id}: {fault}.", remedy)
+        yield problem(f"Nothing is sent to the webhook {webhook.id}: {fault}.", _remedy(fault))
     if fault := next(filter(None, (_fault(each, box) for each in former)), None):
-        yield warning(f"A former secret of the webhook {webhook.id} does not sign: {fault}.", remedy)
+        yield warning(f"A former secret of the webhook {webhook.id} does not sign: {fault}.", _remedy(fault))
     if webhook.paused_at is not None:
         since = f"{webhook.paused_at:%Y-%m-%d %H:%M} UTC"
         yield problem(
@@ -48,10 +54,16 @@ def _observe(figures: WebhookFigures, former: Sequence[str], box: SecretBox) -> 
         )
 
 
-def _fault(secret: str, box: SecretBox) -> str | None:
+def _fault(secret: str, box: SecretBox) -> SecretUnreadable | None:
     """Why a stored secret cannot be opened; None if it can."""
     try:
         box.open(secret)
     except SecretUnreadable as error:
-        return str(error)
+        return error
     return None
+
+
+def _remedy(fault: SecretUnreadable) -> str:
+    if isinstance(fault, SecretDamaged):
+        return "Rotate the webhook (POST /v1/webhooks/{id}/rotate), and give its receiver the new secret."
+    return "Set the key that sealed it."
