@@ -21,6 +21,7 @@ from app.migration.migrate import migrate
 from app.storage.client import Store, connect
 from tests.support.migrated_databases import MigratedDatabases
 from tests.support.mongomock import let_calls_yield, mock_client
+from tests.support.scheduling import SharedConsoleScheduling
 from tests.support.servers import KINDS, TRAITS, NotAtHand, Servers, fitting, is_rust_at_hand, new_database
 
 _URL = os.environ.get("TEST_MONGODB_URL") or os.environ.get("MONGODB_URL") or None
@@ -49,6 +50,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "promise(id): proves what README.md or docs/concepts.md promises at the anchor `promise-id`"
     )
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> SharedConsoleScheduling:
+    """Give the files to the processes one by one, but those that share a console to one process."""
+    return SharedConsoleScheduling(config, log)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

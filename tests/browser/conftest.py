@@ -8,7 +8,7 @@ from tests.support.browser import Browser, browsing, missing_browser
 from tests.support.running_console import RunningConsole, running_console
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def console(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningConsole]:
     """A trial with the demo catalogue, in strict mode."""
     if reason := missing_browser():

@@ -24,7 +24,7 @@ from tests.support.times import HOUR
 
 pytestmark = pytest.mark.servers("fast")
 
-BOOKINGS = 25_000
+BOOKINGS = 5_000
 OVERRIDES = 3_660
 TIMES_OFF = 1_000
 ROOM = "/v1/resources/room"
@@ -114,7 +114,7 @@ async def fill(store: Store, count: int) -> None:
 
 @pytest.fixture
 async def full(counted: CountedApi) -> CountedApi:
-    """The same with 25,000 bookings to come."""
+    """The same with 5,000 bookings to come."""
     created(await counted.api.book(FIRST))
     await fill(counted.api.store, BOOKINGS - 1)
     await counted.api.store.database["reservations"].update_many({}, {"$set": {"updatedAt": LONG_AGO}})
@@ -124,7 +124,7 @@ async def full(counted: CountedApi) -> CountedApi:
 
 
 async def test_an_edit_that_can_strand_no_booking_reads_none(full: CountedApi) -> None:
-    """An edit of the name, or to more capacity, services or hours, reads none of 25,000 bookings."""
+    """An edit of the name, or to more capacity, services or hours, reads none of 5,000 bookings."""
     longer = [{**OPEN[0], "from": "07:00", "to": "22:00"}]
     await full.edit(name="another")
     await full.edit(capacity=10_000)
@@ -137,7 +137,7 @@ async def test_an_edit_that_can_strand_no_booking_reads_none(full: CountedApi) -
 
 
 async def test_a_day_off_reads_its_day(full: CountedApi) -> None:
-    """Of 25,000 bookings only the ones around the closed day are read, before the transaction and not in it."""
+    """Of 5,000 bookings only the ones around the closed day are read, before the transaction and not in it."""
     answer = await full.api.request("POST", f"{ROOM}/time-off", json={"from": "2031-01-05", "to": "2031-01-06"})
     assert problem(answer, "stranded-bookings")["total"] == 10
     created(await full.api.request("POST", f"{ROOM}/time-off", json={"from": "2029-01-05", "to": "2029-01-06"}))
@@ -193,7 +193,7 @@ async def test_closing_for_good_lists_all_and_is_forced_without_reads(full: Coun
 async def test_a_transaction_reads_only_bookings_since_the_survey(
     full: CountedApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The transaction reads only the booking made since the survey, and none of the 25,000 before it."""
+    """The transaction reads only the booking made since the survey, and none of the 5,000 before it."""
     booked = False
     read = stranding_survey.read_blocking_rows
 

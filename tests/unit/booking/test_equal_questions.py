@@ -160,7 +160,7 @@ def views(draw: st.DrawFn) -> "list[FixedView]":
 
 
 @pytest.mark.promise("capacity")
-@settings(max_examples=300)
+@settings(max_examples=120)
 @given(batches(), views())
 def test_the_verdicts_are_those_of_judging_each_intent_by_itself(batch: list[AnyIntent], seen: list[FixedView]) -> None:
     """Whatever is accepted in between, and whatever the bookings ask for; and both leave the same in the view."""

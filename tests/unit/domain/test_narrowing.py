@@ -164,7 +164,7 @@ def judged(found: Sequence[Occupancy], before: ResourceRules, after: ResourceRul
     return lost
 
 
-@settings(max_examples=400)
+@settings(max_examples=150)
 @given(cases())
 @pytest.mark.promise("stranding")
 def test_every_stranded_booking_is_judged(case: tuple[list[Occupancy], ResourceRules, ResourceRules, Millis]) -> None:
