@@ -18,6 +18,8 @@ from app.access.sessions import SESSIONS, Sessions
 from app.availability import routes as availability_routes
 from app.availability.service import Availability
 from app.booking import BookingService, Meter
+from app.calendars import routes as calendar_routes
+from app.calendars.service import Calendars
 from app.catalogue import customer_routes, schedule_routes
 from app.catalogue import routes as catalogue_routes
 from app.catalogue.planning import Planner
@@ -139,6 +141,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             app.state[SESSIONS] = Sessions(opened, is_public_secure=(settings.public_url or "").startswith("https:"))
             providers.services = Services(
                 availability=availability,
+                calendars=Calendars(opened, keyring, work, public_url=settings.public_url),
                 catalogue=Catalogue(booking, Planner(opened, reader, work)),
                 doctor=Doctor(settings),
                 erasure=Erasure(opened, on_mark=reservations.customers.note_erased),
@@ -173,6 +176,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             group_routes.router,
             move_routes.router,
             availability_routes.router,
+            calendar_routes.router,
             reconciliation_routes.router,
             event_routes.router,
             key_routes.router,

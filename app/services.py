@@ -6,6 +6,7 @@ from litestar.di import Provide
 
 from app.access.service import Keys
 from app.availability.service import Availability
+from app.calendars.service import Calendars
 from app.catalogue.service import Catalogue
 from app.events.service import Feed
 from app.exporting.service import Exports
@@ -26,6 +27,7 @@ class Services:
     """One service for each group of routes, built once the database is open."""
 
     availability: Availability
+    calendars: Calendars
     catalogue: Catalogue
     doctor: Doctor
     erasure: Erasure
@@ -53,6 +55,10 @@ class Providers:
     def availability(self) -> Availability:
         """The service behind slots and explanations."""
         return self.services.availability
+
+    def calendars(self) -> Calendars:
+        """The service behind calendars."""
+        return self.services.calendars
 
     def catalogue(self) -> Catalogue:
         """The service behind resources, services and customers."""
@@ -114,6 +120,7 @@ class Providers:
         """The providers by the names that handlers use for their services."""
         return {
             "availability": Provide(self.availability, sync_to_thread=False),
+            "calendars": Provide(self.calendars, sync_to_thread=False),
             "catalogue": Provide(self.catalogue, sync_to_thread=False),
             "doctor": Provide(self.doctor, sync_to_thread=False),
             "erasure": Provide(self.erasure, sync_to_thread=False),

@@ -12,7 +12,7 @@ import pymongo
 from cachetools import LRUCache
 
 from app.access.key_uses import KeyUses
-from app.access.tokens import Token, accepts_hash, hash_of
+from app.access.tokens import Token, accepts_hash, hash_of, is_over
 from app.caller import Caller
 from app.deadline import detached, within
 from app.errors import Problem
@@ -114,6 +114,15 @@ class Keyring:
                     self._uses.note(found.key)
                 return found.caller
         return None
+
+    async def caller_of_live(self, prefix: str) -> Caller | None:
+        """The caller of a key that is neither revoked nor expired, for what was made with it and lasts as long.
+
+        Raises:
+            Problem: `unavailable`, if the key could not be read in time.
+        """
+        found = await self._find(prefix, CACHE_SECONDS)
+        return None if found is None or is_over(found.key, self._store.clock.now()) else found.caller
 
     def is_crowded(self, text: str) -> bool:
         """Whether a token would wait until other unknown keys are looked up."""

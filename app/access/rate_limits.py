@@ -52,6 +52,14 @@ class RateLimits:
         """
         await self._of_a_key.count(connection, caller.prefix, caller.rate_limit)
 
+    async def count_calendar(self, connection: AnyConnection, identity: str) -> None:
+        """Count a request for the calendar at a secret address, which may be read as often as a key may ask.
+
+        Raises:
+            Problem: `rate-limited`.
+        """
+        await self._of_a_key.count(connection, identity, subject="The address of a calendar")
+
     async def count_address(self, connection: AnyConnection) -> None:
         """Count a request without a valid key.
 
@@ -110,7 +118,9 @@ class _Limit:
         if self._shared is not None:
             await self._shared.close()
 
-    async def count(self, connection: AnyConnection, identity: str, own_rate: str | None = None) -> None:
+    async def count(
+        self, connection: AnyConnection, identity: str, own_rate: str | None = None, *, subject: str | None = None
+    ) -> None:
         """Count a request of one of them.
 
         Raises:
@@ -120,7 +130,7 @@ class _Limit:
         if policy is not None:
             rate = policy.rate
             counted = await self._counts.add(_name(self._kind, identity, rate), rate.seconds, rate.count)
-            self._judge(connection, identity, policy, counted)
+            self._judge(connection, subject or self._subject.format(identity), policy, counted)
 
     def refuse_full(self, connection: AnyConnection, identity: str) -> None:
         """Refuse a request of one whose limit is reached, as far as this process knows.
@@ -132,9 +142,9 @@ class _Limit:
         if policy is not None:
             counted = self._counts.full(_name(self._kind, identity, policy.rate), policy.rate.count)
             if counted is not None:
-                self._judge(connection, identity, policy, counted)
+                self._judge(connection, self._subject.format(identity), policy, counted)
 
-    def _judge(self, connection: AnyConnection, identity: str, policy: _Policy, counted: Counted) -> None:
+    def _judge(self, connection: AnyConnection, subject: str, policy: _Policy, counted: Counted) -> None:
         rate, header = policy
         seconds = max(ceil(counted.seconds_left), 1)
         remaining = max(rate.count - counted.number, 0)
@@ -143,7 +153,6 @@ class _Limit:
         if counted.number > rate.count:
             requests = "1 request" if rate.count == 1 else f"{rate.count:,} requests"
             unit = "an hour" if rate.unit == "hour" else f"a {rate.unit}"
-            subject = self._subject.format(identity)
             raise RateLimited(f"{subject} may send {requests} {unit}; ask again in {seconds} s.", seconds)
 
 

@@ -57,6 +57,7 @@ _TAGS: Mapping[str, str] = {
     "Customers": "Who books.",
     "Reconciliation": "Runs that search the reservations for resources booked above their capacity.",
     "Findings": "Resources that are booked above their capacity, and what people have decided about that.",
+    "Calendars": "Reservations as iCalendar, with a key or at a secret address.",
     "Events": "Every change, once and in its order, for those who mirror reservations or react to them.",
     "Keys": "API keys: made, rotated and revoked.",
     "Webhooks": "Addresses to which every event is posted, in order, at least once.",

@@ -17,6 +17,7 @@ _RESERVATION, _OTHER = "665f1f77bcf86cd799439011", "665f1f77bcf86cd799439012"
 _GROUP, _TIME_OFF = "665f1f77bcf86cd799439021", "665f1f77bcf86cd799439031"
 _RUN, _FINDING = "665f1f77bcf86cd799439041", "665f1f77bcf86cd799439051"
 _WEBHOOK, _EVENT = "665f1f77bcf86cd799439061", "0000000000000042"
+_SECRET = "x" * 43
 _MADE = "2035-05-02T07:30:00.000Z"
 
 PATH_PARAMETERS: Mapping[str, tuple[str, str]] = {
@@ -30,6 +31,7 @@ PATH_PARAMETERS: Mapping[str, tuple[str, str]] = {
     "keyPrefix": ("The prefix of the key.", "k3yprefx"),
     "webhookId": ("The id of the webhook.", _WEBHOOK),
     "findingId": ("The id of the finding.", _FINDING),
+    "secret": ("The secret of the address.", _SECRET),
 }
 """Each with its description and an example."""
 
@@ -197,6 +199,11 @@ BODIES: Mapping[str, Mapping[str, Example]] = {
     },
     "updateKey": {"expiry": ("A later expiry", {"expiresAt": "2036-12-31T00:00:00Z"})},
     "rotateKey": {"overlap": ("With a day for the change", {"overlapMinutes": 1440})},
+    "createResourceCalendarAddress": {
+        "busy": ("For all who know it, when alone", {}),
+        "names": ("With names and notes, for those at the desk", {"names": True}),
+    },
+    "createCustomerCalendarAddress": {"names": ("With what is booked", {"names": True})},
     "createWebhook": {
         "all": ("All events", {"url": "https://shop.example/reserva"}),
         "some": (
@@ -469,6 +476,7 @@ ANSWERS: Mapping[str, object] = {
     "Key": _KEY,
     "KeyPage": {"items": [_KEY]},
     "IssuedKey": _KEY | {"secret": "rsv_k3yprefx_" + "x" * 43},
+    "CalendarAddress": {"path": f"/v1/calendars/{_SECRET}/calendar.ics", "names": True, "createdAt": _MADE},
     "Webhook": _HOOK,
     "WebhookPage": {"items": [_HOOK]},
     "IssuedWebhook": _HOOK | {"secret": "whsec_" + "x" * 43 + "="},

@@ -17,6 +17,7 @@ from app.errors import Problem
 from app.outages import is_outage
 from app.reconciliation.findings.erasure import erase_notes
 from app.retries import retry
+from app.storage.calendar_addresses import CalendarAddresses
 from app.storage.client import Store
 from app.storage.documents import Customer
 from app.storage.erased_customers import ErasedCustomers, Sweep
@@ -51,13 +52,14 @@ async def carry_out(
 ) -> bool:
     """Clear the texts of an erased customer; whether that came to its end in so many seconds (None: any number).
 
-    Whatever else will store texts of customers is to be cleared here, beside the findings. The records of deliveries to
-    webhooks have none: they hold ids, statuses and reasons, and no body.
+    The address of its calendar ends. Whatever else will store texts of customers is to be cleared here, beside the
+    findings. The records of deliveries to webhooks have none: they hold ids, statuses and reasons, and no body.
 
     Raises:
         Problem: `overloaded` where others change the same reservations all the time.
         VersionConflict: others change the same findings all the time.
     """
+    await CalendarAddresses(store).remove_address("customer", sweep.customer)
     began, until = store.clock.now(), None if seconds is None else time.monotonic() + seconds
     async for reservations in erase_texts(store, sweep.customer, sweep.by):
         await erase_notes(store, reservations, sweep.by)

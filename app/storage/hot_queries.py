@@ -13,7 +13,7 @@ from app.storage.bson_types import Filter
 from app.storage.capabilities import stages_of
 from app.storage.client import Store
 from app.storage.conflict_lookup import BRANCHES_MAX, read
-from app.storage.documents import Finding, Reservation, Run
+from app.storage.documents import CalendarAddress, Finding, Reservation, Run
 from app.storage.event_log import at_places
 from app.storage.event_placing import EVENTS
 from app.storage.findings import UNALERTED
@@ -55,6 +55,7 @@ async def hot_queries(store: Store) -> list[HotQuery]:
         HotQuery("the search for the events of a customer", EVENTS, {"state.customer": _NOBODY}),
         HotQuery("the search for findings to be told", Finding.Settings.name, {**UNALERTED}),
         HotQuery("the search for runs that wait", Run.Settings.name, queued_runs()),
+        HotQuery("the calendar at a secret address", CalendarAddress.Settings.name, {"secretHash": _NOBODY}),
     ]
 
 

@@ -30,6 +30,8 @@ ORDER = (
     *("createReservation", "listReservations", "exportReservations", "listCustomerReservations", "getReservation"),
     *("updateReservation", "createMoves", "extendReservation", "confirmReservation", "cancelReservation"),
     *("completeReservation", "markReservationNoShow", "reopenReservation"),
+    *("getResourceCalendar", "createResourceCalendarAddress", "getCustomerCalendar", "createCustomerCalendarAddress"),
+    *("getCalendarByAddress", "deleteResourceCalendarAddress", "deleteCustomerCalendarAddress"),
     *("createGroup", "getGroup", "confirmGroup", "cancelGroup"),
     *("createReconciliation", "listReconciliations", "getReconciliation"),
     *("listFindings", "getFinding", "assignFinding", "acknowledgeFinding", "acceptFinding", "reopenFinding"),
@@ -123,6 +125,8 @@ class Walk:
         made["createWebhook"] = "webhookId"
         if name == "createKey":
             self.ids["keyPrefix"] = body["prefix"]
+        elif name == "createCustomerCalendarAddress":
+            self.ids["secret"] = body["path"].split("/")[3]
         elif name in made:
             self.ids[made[name]] = body["id"]
         elif name == "createReservation":

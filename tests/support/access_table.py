@@ -123,6 +123,7 @@ class Walk:
         booking = await api.booked(start, service="cut", customer=customer, expiresInSeconds=86_400)
         group = {"reservations": [booking_body(start + HOUR, service="cut", customer=customer)] * 2}
         run = await api.request("POST", "/v1/reconciliations", json={})
+        address = created(await api.request("POST", f"/v1/customers/{customer}/calendar"))
         return {
             "resourceId": "room",
             "serviceId": "cut",
@@ -131,6 +132,7 @@ class Walk:
             "groupId": created(await api.request("POST", "/v1/groups", json=group))["id"],
             "findingId": str(await insert_finding(api.store, len(self._names))),
             "reconciliationId": run.json()["id"],
+            "secret": address["path"].split("/")[3],
             "keyPrefix": (await create_key(api.store, "named", ["reservations:read"])).key.id,
         }
 

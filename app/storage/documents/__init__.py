@@ -10,6 +10,7 @@ and services (the ids of the last edits, see `app.storage.catalogue_updates`), `
 """
 
 from app.storage.documents.base import Name, StoredDocument, SubDocument, bound
+from app.storage.documents.calendars import CalendarAddress, CalendarKind
 from app.storage.documents.catalogue import (
     CatalogueObject,
     Customer,
@@ -57,6 +58,7 @@ DOCUMENTS: tuple[type[StoredDocument], ...] = (
     WebhookDelivery,
     Session,
     SignInLink,
+    CalendarAddress,
 )
 """Every kind of document; each names its collection and its indexes."""
 
@@ -65,6 +67,8 @@ __all__ = [
     "DOCUMENTS",
     "Acceptance",
     "Beat",
+    "CalendarAddress",
+    "CalendarKind",
     "CatalogueObject",
     "ChangeEntry",
     "ChangeHistory",

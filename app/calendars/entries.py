@@ -1,0 +1,80 @@
+"""Reservations as the events of a calendar: when somebody comes, or also who and what for."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.calendars.rendering import CalendarEvent
+from app.catalogue.queries import read_those
+from app.domain.lifecycle import STATUSES
+from app.reservations.rendering import shown
+from app.storage.bson_types import BsonDocument
+from app.storage.client import Store
+from app.storage.documents import CatalogueObject, Customer, Reservation, Resource, Service
+from app.storage.stored_catalogue import LONG_FIELDS
+from app.storage.stored_reservations import lenient_reservation
+from app.storage.values import identity
+
+UNREAD = ("history", "metadata", "idempotency", "formerCustomers")
+"""Fields of stored reservations that no calendar shows, and that may be long."""
+BUSY = "Busy"
+"""What an event is called that names nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names of the objects that reservations refer to, by id."""
+
+    resources: Mapping[str, str]
+    services: Mapping[str, str]
+    customers: Mapping[str, str]
+
+    @classmethod
+    async def read(cls, store: Store, rows: Sequence[BsonDocument]) -> "Names":
+        """The names for some stored reservations, by one read for each kind."""
+
+        async def names_of(kind: type[CatalogueObject], field: str) -> dict[str, str]:
+            wanted = {text for row in rows if (text := identity(row.get(field))) is not None}
+            return {each.id: each.name for each in await read_those(store, kind, wanted, without=LONG_FIELDS)}
+
+        return cls(
+            resources=await names_of(Resource, "resource"),
+            services=await names_of(Service, "service"),
+            customers=await names_of(Customer, "customer"),
+        )
+
+
+def calendar_event(row: BsonDocument, now: datetime, names: Names | None) -> CalendarEvent | None:
+    """A stored reservation in a calendar; None for one of another program whose times or status cannot be read.
+
+    Args:
+        row: The reservation as it is stored, without `UNREAD`.
+        now: When a hold is over.
+        names: What names it; None: it says when alone.
+    """
+    stored = lenient_reservation({**row, "history": []})
+    read_as = shown(stored, now)
+    status = read_as.fields.get("status")
+    times: tuple[object, ...] = (stored.start_time, stored.end_time, stored.created_at, stored.updated_at)
+    if status not in STATUSES or not all(isinstance(time, datetime) for time in times):
+        return None
+    is_over = read_as.changed_by_time and stored.expires_at is not None
+    return CalendarEvent(
+        id=str(stored.id),
+        start=stored.start_time,
+        end=stored.end_time,
+        status=status,
+        sequence=(stored.version if isinstance(stored.version, int) else 0) + read_as.changed_by_time,
+        created_at=stored.created_at,
+        changed_at=stored.expires_at if is_over and stored.expires_at is not None else stored.updated_at,
+        summary=BUSY if names is None else _summary(stored, names),
+        location=None if names is None else names.resources.get(stored.resource),
+        description=None if names is None else stored.notes,
+    )
+
+
+def _summary(stored: Reservation, names: Names) -> str:
+    """What is booked and for whom, as far as it is known."""
+    service = None if stored.service is None else names.services.get(stored.service)
+    customer = None if stored.customer is None else names.customers.get(stored.customer)
+    return " · ".join(name for name in (service, customer) if name) or BUSY
