@@ -165,6 +165,8 @@ def _questions() -> Iterator[Heavy]:
     yield Heavy("times off", "GET", f"/v1/availability?{urlencode({'resource': 'away', 'minutes': 30, **_span(92)})}")
     explain = {"resource": "pool-000", "service": "visit", "startTime": (BASE + timedelta(days=5)).isoformat()}
     yield Heavy("explain", "GET", f"/v1/availability/explain?{urlencode(explain)}")
+    del explain["resource"]
+    yield Heavy("a pool explained", "GET", f"/v1/availability/explain?{urlencode(explain)}")
     yield Heavy("resources", "GET", "/v1/resources?limit=200")
     yield Heavy("times off listed", "GET", "/v1/resources/away/time-off?limit=200")
     yield Heavy("a schedule", "GET", "/v1/resources/pool-000/schedule")
@@ -224,6 +226,24 @@ def _moves(database: Database[dict[str, Any]]) -> Iterator[Heavy]:
             for row in rows
         ]
         yield Heavy(f"fifty moves by {days} days", "POST", "/v1/moves", _json({"moves": moves}))
+    last = [*database["reservations"].find({"resource": "busy"}).sort("startTime", -1).limit(50)]
+    of_service = {"_id": {"$in": [row["_id"] for row in last]}}
+    database["reservations"].update_many(of_service, {"$set": {"service": "visit"}})
+    for days in (5, 310):
+        start = BASE + timedelta(days=days)
+        moves = [
+            {
+                "reservation": str(row["_id"]),
+                "version": row["version"],
+                "resource": "any",
+                "startTime": (start + number % 40 * LENGTH).isoformat(),
+            }
+            for number, row in enumerate(last)
+        ]
+        yield Heavy(f"fifty moves to any by {days} days", "POST", "/v1/moves", _json({"moves": moves}))
+        change = {name: moves[0][name] for name in ("resource", "startTime")}
+        path = f"/v1/reservations/{moves[0]['reservation']}"
+        yield Heavy(f"a change to any by {days} days", "PATCH", path, _json(change))
 
 
 def _fixed(minutes: int, interval: int) -> dict[str, Any]:
