@@ -57,6 +57,7 @@ deep: export TEST_SERVERS := all
 deep: export TEST_ORDERS := all
 deep: export TEST_ZONES := all
 deep: export TEST_FLIGHTS := 26223
+deep: export TEST_BAD_VALUES := 1000
 deep: $(ready)
 	@exec .venv/bin/python -m $(pytest) $(ARGS)
 
