@@ -1,6 +1,8 @@
 """The scripts of the guides, as they are printed, against the app."""
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator
 from datetime import date, timedelta
 from typing import Any
@@ -9,15 +11,19 @@ import httpx
 import pytest
 from typing_extensions import override
 
+from app.domain.instants import render
 from app.storage.client import Store
 from tests.support.api_client import ApiClient, ok
 from tests.support.http_client import serving
 from tests.support.pages import BLOCK, OTHERS
 from tests.support.servers import ROOT
+from tests.support.times import HOUR
 
 pytestmark = pytest.mark.servers("transactions", "fast")
 
-BOOKING_PAGE = OTHERS[ROOT / "docs" / "guides" / "booking-page.md"]
+GUIDES = ROOT / "docs" / "guides"
+BOOKING_PAGE, FRONT_DESK, FLEET = (OTHERS[GUIDES / f"{name}.md"] for name in ("booking-page", "front-desk", "fleet"))
+CLIENT = httpx.Client
 REQUESTS_MAX = 5
 """What the guide promises for each patient."""
 PATIENT = {"name": "Mia", "email": "mia@example.org", "notes": "First visit", "reference": "WEB-1042"}
@@ -45,8 +51,7 @@ class Script:
     """A guide's script, whose functions run in a thread."""
 
     def __init__(self, page: str, bridge: Bridge, monkeypatch: pytest.MonkeyPatch, token: str) -> None:
-        client = httpx.Client
-        monkeypatch.setattr(httpx, "Client", lambda **more: client(transport=bridge, **more))
+        monkeypatch.setattr(httpx, "Client", lambda **more: CLIENT(transport=bridge, **more))
         monkeypatch.setenv("BASE", "http://test")
         monkeypatch.setenv("KEY", token)
         self._names: dict[str, Any] = {}
@@ -116,3 +121,131 @@ async def test_what_can_go_wrong_goes_as_it_says(clinic: ApiClient, monkeypatch:
     await clinic.expire(held[1])
     with pytest.raises(RuntimeError, match="expired"):
         await script.run("confirm", held[1], "P-7", "x", "1")
+
+
+@pytest.fixture
+async def coworking(store: Store) -> AsyncIterator[ApiClient]:
+    """Two single desks and a table for six, and three customers."""
+    async with serving(store) as http:
+        api = ApiClient(http, store)
+        service, table = (json.loads(body) for body in re.findall(r"\| `POST /v1/\w+` \| `(\{.*\})` \|", FRONT_DESK))
+        await api.service(service.pop("id"), **service)
+        for place, seats in (("desk-1", 1), ("desk-2", 1), ("table", 6)):
+            await api.add("resources", **table | {"id": place, "maxGuests": seats})
+        for name in ("ann", "bob", "eve"):
+            await api.add("customers", id=name)
+        yield api
+
+
+async def test_a_front_desk_sees_its_day_in_one_request(coworking: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With places, services and customers; people are seated where they fit, and asked about in one request each."""
+    desk = await coworking.with_scopes("reservations:read", "reservations:write")
+    bridge = Bridge(coworking.client)
+    script = Script(FRONT_DESK, bridge, monkeypatch, desk.token)
+    nine, noon = "2030-01-07T09:00", "2030-01-07T12:00"
+    alone = await script.run("seat", nine, noon, 1, "ann")
+    party = await script.run("seat", nine, noon, 4, "bob")
+    assert (alone["resource"][:4], party["resource"]) == ("desk", "table")
+    assert (alone["startTime"], alone["timezone"]) == ("2030-01-07T08:00:00.000Z", "Europe/Berlin")
+
+    bridge.sent.clear()
+    day = await script.run("day", "2030-01-07T00:00:00+01:00", "2030-01-08T00:00:00+01:00")
+    assert bridge.sent == ["GET /v1/reservations"]
+    assert sorted(each["customer"]["id"] for each in day) == ["ann", "bob"]
+    assert {(each["resource"]["timezone"], each["service"]["id"]) for each in day} == {("Europe/Berlin", "seat")}
+
+    bridge.sent.clear()
+    with pytest.raises(Exception, match="are free"):
+        await script.run("seat", "2030-01-07T10:00", noon, 2, "eve")
+    reasons = await script.run("why_not", "2030-01-07T09:00:00Z", "2030-01-07T11:00:00Z", 2)
+    assert {place: len(whys) for place, whys in reasons.items()} == {
+        alone["resource"]: 2,
+        ({"desk-1", "desk-2"} - {alone["resource"]}).pop(): 1,
+        "table": 1,
+    }
+    moved = await script.run("move", alone, "2030-01-07T13:00")
+    assert (moved["startTime"], moved["endTime"]) == ("2030-01-07T12:00:00.000Z", "2030-01-07T15:00:00.000Z")
+    with pytest.raises(Exception, match="version 2"):
+        await script.run("move", alone, "2030-01-07T14:00")
+    assert len(bridge.sent) == 4
+
+
+async def test_a_front_desk_takes_its_notes_back(coworking: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who came and who did not, in one request each, and one more to take it back; a closed table is cleared by one."""
+    desk = await coworking.with_scopes("reservations:read", "reservations:write", "reservations:admin")
+    bridge = Bridge(coworking.client)
+    script = Script(FRONT_DESK, bridge, monkeypatch, desk.token)
+    booked = [await script.run("seat", "2030-01-07T09:00", "2030-01-07T12:00", 1, name) for name in ("ann", "bob")]
+    with pytest.raises(Exception, match="It begins at"):
+        await script.run("came", booked[0])
+    for each in booked:
+        await coworking.begin(each)
+
+    bridge.sent.clear()
+    came, away = await script.run("came", booked[0]), await script.run("stayed_away", booked[1])
+    again = await script.run("take_back", away, "They came late")
+    assert [came["status"], away["status"], again["status"]] == ["completed", "no-show", "confirmed"]
+    assert len(bridge.sent) == 3
+
+    span = ("2030-01-08T10:00", "2030-01-08T18:00", 1)
+    seated = [await script.run("seat", *span, name) for name in ("ann", "eve")]
+    for each in seated:
+        ok(await coworking.edit(f"/v1/resources/{each['resource']}?force=true", active=False))
+    bridge.sent.clear()
+    with pytest.raises(Exception, match="are free"):
+        await script.run("clear", seated, "Renovation")
+    (moved,) = await script.run("clear", seated[:1], "Renovation")
+    assert (moved["resource"], bridge.sent) == ("table", ["POST /v1/moves"] * 2)
+
+
+async def test_a_rental_takes_three_requests(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over a closed night, in the smallest vehicle that suffices; a known customer is found by its number."""
+    async with serving(store) as http:
+        owner = ApiClient(http, store)
+        bridge = Bridge(http)
+        setting_up = Script(FLEET, bridge, monkeypatch, owner.token)
+        for _ in range(2):
+            await setting_up.run("open_the_yard", {"car": 5, "van": 9})
+        server = await owner.with_scopes("reservations:read", "reservations:write")
+        script = Script(FLEET, bridge, monkeypatch, server.token)
+        monday, tuesday = "2030-01-07T18:00:00+01:00", "2030-01-08T08:30:00+01:00"
+
+        bridge.sent.clear()
+        customer = await script.run("customer_of", "K-17", "Mia")
+        held, _ = await script.run("hold", customer, monday, tuesday, 2)
+        rental = await script.run("sign", held, "R-2030-1")
+        assert len(bridge.sent) == 3
+        assert (rental["resource"], rental["status"], rental["reference"]) == ("car", "confirmed", "R-2030-1")
+        assert await script.run("customer_of", "K-17", "Mia") == customer
+
+        with pytest.raises(RuntimeError, match="closed"):
+            await script.run("hold", customer, monday, "2030-01-08T07:30:00+01:00", 2)
+        family, _ = await script.run("hold", customer, monday, tuesday, 8)
+        nobody, others = await script.run("hold", customer, monday, tuesday, 2)
+        assert (family["resource"], nobody) == ("van", None)
+        (first, *_) = await script.run("soonest", "2030-01-07", 14 * 60 + 30, 2)
+        assert first["startTime"] == others[0]
+
+
+async def test_a_rental_is_prolonged_on_the_road(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one request, as long as the vehicle is promised to nobody; it comes back in another."""
+    async with serving(store) as http:
+        owner = ApiClient(http, store)
+        bridge = Bridge(http)
+        script = Script(FLEET, bridge, monkeypatch, owner.token)
+        await script.run("open_the_yard", {"car": 5})
+        ok(await owner.request("PUT", "/v1/resources/car/schedule", json={}, headers={"If-Match": "*"}))
+        customer = await script.run("customer_of", "K-17", "Mia")
+        start = store.clock.now() + HOUR
+        held, _ = await script.run("hold", customer, render(start), render(start + 4 * HOUR), 2)
+        rental = await script.run("sign", held, "R-2030-1")
+        await owner.overwrite(rental, startTime=start - 2 * HOUR, blockStart=start - 2 * HOUR)
+        following, _ = await script.run("hold", customer, render(start + 6 * HOUR), render(start + 8 * HOUR), 2)
+
+        bridge.sent.clear()
+        assert await script.run("prolong", rental, render(start + 6 * HOUR)) is None
+        longer = await script.run("prolong", rental, render(start + 5.5 * HOUR))
+        assert (longer["endTime"], longer["version"]) == (render(start + 5.5 * HOUR), 3)
+        assert (following["resource"], longer["resource"]) == ("car", "car")
+        assert (await script.run("returned", longer))["status"] == "completed"
+        assert len(bridge.sent) == 3
