@@ -69,6 +69,8 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.pool_listener import PoolListener
 from app.telemetry.sampler import Sampler
 from app.telemetry.tracer import tracer_of_environment
+from app.utilisation import routes as utilisation_routes
+from app.utilisation.service import Reports
 from app.wakeups import Wakeups
 from app.webhooks import routes as webhook_routes
 from app.webhooks.service import Webhooks
@@ -153,6 +155,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                 moves=Moves(opened, booking, reservations),
                 operations=Operations(opened, queue, shutdown, lambda: booking.heartbeat.obstacle),
                 reconciliations=Reconciliations(opened, queue),
+                reports=Reports(opened, reader, work),
                 reservations=reservations,
                 scrape=scrape,
                 webhooks=Webhooks(opened, settings),
@@ -177,6 +180,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             move_routes.router,
             availability_routes.router,
             calendar_routes.router,
+            utilisation_routes.router,
             reconciliation_routes.router,
             event_routes.router,
             key_routes.router,

@@ -19,6 +19,7 @@ from app.reconciliation.service import Reconciliations
 from app.reservations.groups import Groups
 from app.reservations.moves import Moves
 from app.reservations.service import Reservations
+from app.utilisation.service import Reports
 from app.webhooks.service import Webhooks
 
 
@@ -39,6 +40,7 @@ class Services:
     moves: Moves
     operations: Operations
     reconciliations: Reconciliations
+    reports: Reports
     reservations: Reservations
     scrape: Scrape
     webhooks: Webhooks
@@ -104,6 +106,10 @@ class Providers:
         """The service behind runs of the reconciliation."""
         return self.services.reconciliations
 
+    def reports(self) -> Reports:
+        """The service behind reports of utilisation."""
+        return self.services.reports
+
     def reservations(self) -> Reservations:
         """The service behind single reservations."""
         return self.services.reservations
@@ -132,6 +138,7 @@ class Providers:
             "moves": Provide(self.moves, sync_to_thread=False),
             "operations": Provide(self.operations, sync_to_thread=False),
             "reconciliations": Provide(self.reconciliations, sync_to_thread=False),
+            "reports": Provide(self.reports, sync_to_thread=False),
             "reservations": Provide(self.reservations, sync_to_thread=False),
             "scrape": Provide(self.scrape, sync_to_thread=False),
             "webhooks": Provide(self.webhooks, sync_to_thread=False),

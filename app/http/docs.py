@@ -50,6 +50,7 @@ _DESCRIPTION = (
 
 _TAGS: Mapping[str, str] = {
     "Availability": "The times that can be booked, and why another cannot.",
+    "Utilisation": "How much of the open time is booked.",
     "Reservations": "Times taken on resources: booked, held, confirmed, changed, cancelled.",
     "Groups": "Several reservations that are booked, confirmed, cancelled or moved all at once or not at all.",
     "Resources": "What can be booked, with its schedule and its times off.",

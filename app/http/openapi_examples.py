@@ -37,6 +37,7 @@ PATH_PARAMETERS: Mapping[str, tuple[str, str]] = {
 
 PARAMETERS: Mapping[str, Mapping[str, object]] = {
     "listAvailability": {"service": "consultation", "from": "2035-06-11", "to": "2035-06-12"},
+    "getUtilisation": {"resource": "ada", "from": "2035-06-11", "to": "2035-06-18"},
     "explainAvailability": {
         "resource": "ada",
         "service": "consultation",
@@ -450,6 +451,22 @@ def _problem(name: ProblemName, **members: object) -> dict[str, object]:
     }
 
 
+_USED = {
+    "resource": "ada",
+    "from": "2035-06-11",
+    "to": "2035-06-12",
+    "startTime": "2035-06-10T22:00:00.000Z",
+    "endTime": "2035-06-11T22:00:00.000Z",
+    "capacity": 1,
+    "openMinutes": 480,
+    "bookedMinutes": 180,
+    "outsideMinutes": 0,
+    "share": 0.375,
+    "bookings": 4,
+    "noShows": 1,
+    "cancelledLate": 0,
+}
+
 ANSWERS: Mapping[str, object] = {
     "ChangeHistoryEntry": _CHANGE,
     "Reservation": _BOOKED,
@@ -493,6 +510,8 @@ ANSWERS: Mapping[str, object] = {
     "Slot": _SLOT,
     "SlotStart": _SLOT_START,
     "SlotDay": _SLOT_DAY,
+    "Utilisation": {"items": [_USED]},
+    "UtilisationItem": _USED,
     "AvailabilityExplanation": {"bookable": False, "checks": [_CHECK]},
     "PoolExplanation": {"bookable": False, "resources": [_EXPLAINED]},
     "ResourceExplanation": _EXPLAINED,

@@ -36,6 +36,7 @@ FLOORS = {
     "app.privacy": 5,
     "app.events": 5,
     "app.operations": 5,
+    "app.utilisation": 5,
     "app.webhooks": 5,
     "app.console": 5,
     "app.main": 6,

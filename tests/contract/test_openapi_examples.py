@@ -32,6 +32,7 @@ ORDER = (
     *("completeReservation", "markReservationNoShow", "reopenReservation"),
     *("getResourceCalendar", "createResourceCalendarAddress", "getCustomerCalendar", "createCustomerCalendarAddress"),
     *("getCalendarByAddress", "deleteResourceCalendarAddress", "deleteCustomerCalendarAddress"),
+    "getUtilisation",
     *("createGroup", "getGroup", "confirmGroup", "cancelGroup"),
     *("createReconciliation", "listReconciliations", "getReconciliation"),
     *("listFindings", "getFinding", "assignFinding", "acknowledgeFinding", "acceptFinding", "reopenFinding"),
