@@ -8,18 +8,17 @@ import asyncio
 import hashlib
 from base64 import b64encode
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import aclosing, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
-from functools import cache
-from ssl import SSLContext
 from urllib.parse import urlsplit
 
 import httpcore
 import httpx
 from standardwebhooks.webhooks import Webhook
 
+from app.outgoing.connection import Connection
 from app.outgoing.network import CONNECT_SECONDS, AddressRefused, Network
 from app.telemetry.tracer import PASSED_ON
 
@@ -75,12 +74,15 @@ class Receiver:
         self.name = f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}"
         self.fingerprint = hashlib.sha256(b"\n".join([url.encode(), *(keys or [b""])])).hexdigest()[:8]
 
-    async def post(self, message: Message, seconds: float | None = None) -> int:
+    async def post(
+        self, message: Message, seconds: float | None = None, *, connection: Connection | None = None
+    ) -> int:
         """Send a message once; the status of the answer. Any 2xx is an acceptance, whatever its body.
 
         Args:
             message: The message.
             seconds: How long everything may take; `POST_SECONDS` if left out.
+            connection: That of messages before, to be used again; one for this message alone if left out.
 
         Raises:
             DeliveryFailed: any other answer, or none.
@@ -88,9 +90,9 @@ class Receiver:
         seconds = POST_SECONDS if seconds is None else seconds
         try:
             request = self._request(message)
-            async with httpcore.AsyncConnectionPool(ssl_context=_tls(), network_backend=self._network) as connections:
+            async with nullcontext(connection) if connection else Connection(self._network) as used:
                 async with asyncio.timeout(seconds) as limit:
-                    answer = await connections.handle_async_request(request)
+                    answer = await used.send(request)
                 await _drain(answer, limit.when())
         except TimeoutError:
             raise DeliveryFailed(f"it did not answer within {seconds:g} seconds") from None
@@ -127,19 +129,16 @@ class Receiver:
         return httpcore.Request("POST", target, headers=headers, content=body, extensions=limits)
 
 
-@cache
-def _tls() -> SSLContext:
-    """What verifies certificates: by the usual authorities, or those of `SSL_CERT_FILE`."""
-    return httpx.create_ssl_context()
-
-
 async def _drain(answer: httpcore.Response, until: float | None) -> None:
-    """Read a bounded part of the body of an answer, for a bounded time; it is not used."""
+    """Read a bounded part of the body of an answer, for a bounded time; it is not used.
+
+    A connection whose answer was not read to its end is closed.
+    """
     loop = asyncio.get_running_loop()
     end = loop.time() + DRAIN_SECONDS
     size = 0
     with suppress(*_FAILURES):
-        async with asyncio.timeout_at(end if until is None else min(end, until)):
+        async with aclosing(answer), asyncio.timeout_at(end if until is None else min(end, until)):
             async for part in answer.aiter_stream():
                 size += len(part)
                 if size >= DRAIN_BYTES:

@@ -11,6 +11,7 @@ import structlog
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
+from app.outgoing.connection import Connection
 from app.outgoing.network import Network
 from app.outgoing.receiver import DeliveryFailed, Message, Receiver
 from app.storage.client import Store
@@ -54,8 +55,19 @@ class Sender:
         self._box = box
         self._network = network
 
+    def connection(self) -> Connection:
+        """A connection for messages that follow each other."""
+        return Connection(self._network)
+
     async def send(
-        self, webhook: Webhook, kind: str, event: str, body: Callable[[], str], *, seconds: float | None = None
+        self,
+        webhook: Webhook,
+        kind: str,
+        event: str,
+        body: Callable[[], str],
+        *,
+        seconds: float | None = None,
+        connection: Connection | None = None,
     ) -> Attempt:
         """Send a message once, and record what came of it. Whatever goes wrong on the way is a failed attempt.
 
@@ -65,11 +77,12 @@ class Sender:
             event: The id of the event.
             body: Renders the event.
             seconds: How long the request may take, if that is not as long as usual.
+            connection: That of the messages before it; one of its own if left out.
         """
         at, began = self._store.clock.now(), time.monotonic()
         status, failure = None, None
         try:
-            status = await self._receiver(webhook).post(Message(event, body()), seconds)
+            status = await self._receiver(webhook).post(Message(event, body()), seconds, connection=connection)
         except DeliveryFailed as error:
             status, failure = error.status, error
         except SecretUnreadable as error:

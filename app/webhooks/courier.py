@@ -6,6 +6,7 @@ counts from the next event on. A process that dies between an answer and the cur
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 
 import bson
@@ -15,6 +16,7 @@ import structlog
 from app.domain.instants import render
 from app.events.event_ids import event_id
 from app.events.filters import EventFilters
+from app.outgoing.connection import Connection
 from app.outgoing.pauses import is_waiting, pause_after
 from app.storage.client import Store
 from app.storage.documents import Event, Webhook
@@ -34,6 +36,14 @@ READ_BYTES = 1024 * 1024
 """About what the events of one webhook that wait may take."""
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """What a delivery goes on with: whether it may send, and the connection that its requests share."""
+
+    may_send: Callable[[], bool]
+    connection: Connection
 
 
 class Courier:
@@ -65,24 +75,24 @@ class Courier:
         """
         current: Webhook | None = webhook
         most = 1  # more only while they are taken quickly, so that a receiver that hangs keeps few in memory
-        while current is not None and self._is_due(current, bounds) and may_send():
-            try:
-                if current.cursor < bounds.floor:
-                    with pymongo.timeout(ANSWER_SECONDS):
-                        current = await self._skip_to(current, bounds.floor)
-                else:
-                    current, most = await self._deliver_some(current, bounds.last, most, may_send)
-            except EventsGone:
-                break  # the next look at the bounds shows the new floor
+        async with self._sender.connection() as connection:
+            turn = _Turn(may_send, connection)
+            while current is not None and self._is_due(current, bounds) and may_send():
+                try:
+                    if current.cursor < bounds.floor:
+                        with pymongo.timeout(ANSWER_SECONDS):
+                            current = await self._skip_to(current, bounds.floor)
+                    else:
+                        current, most = await self._deliver_some(current, bounds.last, most, turn)
+                except EventsGone:
+                    break  # the next look at the bounds shows the new floor
         return current is None or current.cursor != webhook.cursor
 
     def _is_due(self, webhook: Webhook, bounds: Bounds) -> bool:
         waits = is_waiting(webhook.next_at, self._store.clock.now())
         return webhook.active and webhook.paused_at is None and not waits and webhook.cursor < bounds.last
 
-    async def _deliver_some(
-        self, webhook: Webhook, last: int, most: int, may_send: Callable[[], bool]
-    ) -> tuple[Webhook | None, int]:
+    async def _deliver_some(self, webhook: Webhook, last: int, most: int, turn: _Turn) -> tuple[Webhook | None, int]:
         """Deliver up to `most` events, or pass over them.
 
         The webhook as it is then, None if somebody else set its cursor; and how many to read next.
@@ -94,9 +104,9 @@ class Courier:
         until = time.monotonic() + FRESH_SECONDS
         for event in events:
             if wanted.take(event):
-                if time.monotonic() > until or not may_send():
+                if time.monotonic() > until or not turn.may_send():
                     break
-                after = await self._deliver_one(current, event)
+                after = await self._deliver_one(current, event, turn.connection)
                 if after is None or after.cursor != event.id or after.version != webhook.version:
                     return after, 1
                 current = after
@@ -107,8 +117,11 @@ class Courier:
         with pymongo.timeout(ANSWER_SECONDS):
             return await self._stored.move_cursor(current, passed), more
 
-    async def _deliver_one(self, webhook: Webhook, event: Event) -> Webhook | None:
-        attempt = await self._sender.send(webhook, event.type, event_id(event.id), lambda: payload_of(event))
+    async def _deliver_one(self, webhook: Webhook, event: Event, connection: Connection) -> Webhook | None:
+        identity = event_id(event.id)
+        attempt = await self._sender.send(
+            webhook, event.type, identity, lambda: payload_of(event), connection=connection
+        )
         with pymongo.timeout(ANSWER_SECONDS):
             if not attempt.delivered:
                 return await self._note_failure(webhook, event, attempt)

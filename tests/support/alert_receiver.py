@@ -31,6 +31,9 @@ class Receiver:
         self.requests: list[ReceivedRequest] = []
         self.answer: Answer = answer_with(204)
         self.port = 0
+        self.connections = 0
+        self.keeps_connections = False
+        """Whether a connection may bring more than one request."""
         self._serving: set[asyncio.Task[None]] = set()
 
     @property
@@ -39,7 +42,8 @@ class Receiver:
         return f"http://127.0.0.1:{self.port}/hook"
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Record and answer the one request of a connection."""
+        """Record and answer what comes over a connection."""
+        self.connections += 1
         serving = asyncio.create_task(self._serve(reader, writer))
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
@@ -53,16 +57,21 @@ class Receiver:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
-            headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
-            self.requests.append(ReceivedRequest(headers, await reader.readexactly(int(headers["content-length"]))))
-            await self.answer(writer)
+            await self._answer_one(reader, writer)
+            while self.keeps_connections:
+                await self._answer_one(reader, writer)
             writer.close()
             await writer.wait_closed()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the sender has closed the connection
         finally:
             writer.close()
+
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
+        headers = {name.lower(): value for name, _, value in (line.partition(": ") for line in head[1:] if line)}
+        self.requests.append(ReceivedRequest(headers, await reader.readexactly(int(headers["content-length"]))))
+        await self.answer(writer)
 
 
 def answer_with(status: int, *headers: str) -> Answer:

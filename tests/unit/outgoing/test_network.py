@@ -15,7 +15,7 @@ from typing import Any
 import httpcore
 import pytest
 
-from app.outgoing import network, receiver
+from app.outgoing import connection, network
 from app.outgoing.addresses import is_public
 from app.outgoing.network import Network
 from app.outgoing.receiver import DeliveryFailed, Message, Receiver
@@ -217,7 +217,7 @@ async def test_the_certificate_is_that_of_the_name(tmp_path: Path, monkeypatch: 
     tls.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
     tls.sni_callback = lambda _, name, __: asked.append(name)
     trusting = ssl.create_default_context(cafile=tmp_path / "certificate")
-    monkeypatch.setattr(receiver, "_tls", lambda: trusting)
+    monkeypatch.setattr(connection, "_tls", lambda: trusting)
     async with alert_receiver(tls) as secure:
         url = f"https://hooks.example:{secure.port}/"
         assert await Receiver(url, (), Network(private=True, resolver=Names("127.0.0.1"))).post(HELLO) == 204
