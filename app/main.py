@@ -131,7 +131,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                     metrics,
                     lambda: len(booking.committer.waiting),
                     pool,
-                    lambda: feed.streams,
+                    lambda: feed.readers.streams,
                     lambda: len(opened.damaged_events),
                 ),
                 queue,

@@ -6,7 +6,7 @@ from litestar import Controller, Response, Router
 from litestar.di import NamedDependency
 from litestar.params import HeaderParameter, QueryParameter
 
-from app.access.routes import needs
+from app.access.routes import caller_of, needs
 from app.domain.ids import ResourceId
 from app.errors import Problem
 from app.events.filters import EventFilters
@@ -72,6 +72,7 @@ class EventRoutes(Controller):
     @get(guards=[_ACCESS], responses=problems("gone"), operation_id="listEvents")
     async def list_all(
         self,
+        request: Request,
         feed: NamedDependency[Feed],
         after: AfterParameter = None,
         types: TypeParameter = None,
@@ -85,10 +86,11 @@ class EventRoutes(Controller):
         `next`, now or later, and you get each exactly once. There always is a `next`; a page can be empty although
         more follows, where few events match the filters. Events are kept for 30 days, or what the operator has set;
         for an older cursor this is `/problems/gone`: take the `next` of `after=now`, read anew what you mirror, and go
-        on from that cursor.
+        on from that cursor. A key may have 100 requests waiting, streams included, in a process; more are
+        `/problems/rate-limited`.
         """
         filters = _filters(types, resources)
-        page = await feed.page(after, filters, limit, wait)
+        page = await feed.page(after, filters, limit, wait, key=caller_of(request).key_id)
         return JsonResponse(page.to_json())
 
     @get(
@@ -118,7 +120,8 @@ class EventRoutes(Controller):
             return await _ACCESS.still_admits(request)
 
         filters = _filters(types, resources)
-        return EventStream(await feed.stream(last_event_id or after, filters, is_admitted))
+        key = caller_of(request).key_id
+        return EventStream(await feed.stream(last_event_id or after, filters, is_admitted, key=key))
 
 
 def _filters(types: list[EventType] | None, resources: list[ResourceId] | None) -> EventFilters:

@@ -19,6 +19,7 @@ from app.errors import Problem, invalid_parameter
 from app.events.event_ids import event_id
 from app.events.filters import EventFilters
 from app.events.hub import ANSWER_SECONDS, YIELD_EVERY, Hub
+from app.events.readers import Readers
 from app.events.rendering import ShownEvent, ShownEvents, shown_event
 from app.storage.event_log import EventLog, EventsGone
 from app.telemetry import request_record
@@ -32,8 +33,6 @@ BYTES_MAX = 2**21
 SECONDS_MAX = 1.0
 """The events that are looked at for one page, the bytes that it has before its last event, and the time for it."""
 
-STREAMS_MAX = 500
-"""Streams of one process at a time."""
 KEEP_ALIVE_SECONDS = 15.0
 """Silence after which a stream says where it is; proxies close connections that are silent for longer."""
 KEY_SECONDS = 3.0
@@ -58,8 +57,7 @@ class Feed:
     """
 
     def __init__(self, events: EventLog, wakeups: Wakeups) -> None:
-        self.streams = 0
-        """How many streams are open."""
+        self.readers = Readers()
         self._events = events
         self._hub = Hub(events, wakeups)
 
@@ -71,11 +69,14 @@ class Feed:
         """End, and read no more."""
         await self._hub.aclose()
 
-    async def page(self, after: str | None, filters: EventFilters, limit: int, wait_seconds: float) -> ShownEvents:
+    async def page(
+        self, after: str | None, filters: EventFilters, limit: int, wait_seconds: float, *, key: str
+    ) -> ShownEvents:
         """The events after a cursor, or as soon as there is one, if that is within the time.
 
         Raises:
-            Problem: `invalid` for what is no cursor; `gone` where events after it were removed.
+            Problem: `invalid` for what is no cursor; `gone` where events after it were removed; `rate-limited` or
+                `overloaded` where too many wait already, of this key or of all.
         """
         place = await self._start(after)
         deadline = current()
@@ -92,26 +93,26 @@ class Feed:
             if page.items or left <= 0 or self._hub.ended:
                 return page
             if page.place == place:
-                await self._wait(place, left)
+                with self.readers.one_more(key):
+                    await self._wait(place, left)
             place = page.place
 
-    async def stream(self, after: str | None, filters: EventFilters, is_admitted: IsAdmitted) -> AsyncGenerator[bytes]:
+    async def stream(
+        self, after: str | None, filters: EventFilters, is_admitted: IsAdmitted, *, key: str
+    ) -> AsyncGenerator[bytes]:
         """The events after a cursor and all that follow, as server-sent events; they end as `is_admitted` does.
 
         Raises:
-            Problem: as `page` does, before the first of them; `overloaded` where too many streams are open.
+            Problem: as `page` does, before the first of them.
         """
-        if self.streams >= STREAMS_MAX:
-            raise Problem("overloaded", f"This process has {STREAMS_MAX} streams open; try again in a moment.")
         place = await self._start(after)
         try:
             await self._look(place, EventFilters(), 1)
         except EventsGone:
             place = await self._start_anew(after, place)
-        return self._parts(place, filters, is_admitted)
+        return self.readers.stream(self._parts(place, filters, is_admitted), key)
 
     async def _parts(self, place: int, filters: EventFilters, is_admitted: IsAdmitted) -> AsyncGenerator[bytes]:
-        self.streams += 1
         try:
             yield b"retry: %d\n\n" % RETRY_MILLISECONDS
             said, looked = time.monotonic(), time.monotonic()
@@ -133,8 +134,6 @@ class Feed:
                 place = page.place
         except (EventsGone, PyMongoError):
             pass  # its client connects again, and is told
-        finally:
-            self.streams -= 1
 
     async def _wait(self, place: int, seconds: float) -> None:
         began = time.monotonic()

@@ -14,7 +14,7 @@ from pymongo.read_concern import ReadConcern
 
 from app.access.service import Keys
 from app.errors import Problem
-from app.events import service
+from app.events import readers, service
 from app.events.filters import EventFilters
 from app.events.hub import Hub
 from app.http.shutdown import SHUTDOWN
@@ -188,7 +188,7 @@ async def test_a_beginning_that_is_removed(
 
     removed = iter([4])
     feed = service.Feed(EventLog(mock_store), Wakeups(None, mock_store.database.name))
-    async with aclosing(await feed.stream(None, EventFilters(), AsyncMock(return_value=True))) as parts:
+    async with aclosing(await feed.stream(None, EventFilters(), AsyncMock(return_value=True), key="k")) as parts:
         await anext(parts)
         assert re.findall(r"id: 0*(\d)", (await anext(parts)).decode()) == [*"56"]
     await feed.aclose()
@@ -282,7 +282,7 @@ async def test_three_hundred_wait(mock_store: Store, monkeypatch: pytest.MonkeyP
     events = EventLog(mock_store)
     feed = service.Feed(events, Wakeups(None, mock_store.database.name))
     await place_numbered(mock_store, 1)
-    wait = [feed.page("1", EventFilters(), 50, 30) for _ in range(300)]
+    wait = [feed.page("1", EventFilters(), 50, 30, key=f"{number % 3}") for number in range(300)]
     readers = [asyncio.create_task(each) for each in wait]
     hub: Hub = feed._hub
     while hub._waiting < 300:  # noqa: ASYNC110  # nobody tells how many wait
@@ -447,18 +447,58 @@ async def test_the_end_of_the_process(app: Any, token: str) -> None:
     assert (await waiting.last())["body"] == b'{"items":[],"next":"0000000000000000"}'
 
 
-async def test_many_streams(app: Any, token: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process has so many streams and no more, and has room again when one has ended."""
-    monkeypatch.setattr(service, "STREAMS_MAX", 1)
-    first = Stream(app, token)
-    await first.until("retry")
+@pytest.mark.parametrize(("limit", "status"), [("READERS_MAX", 503), ("READERS_OF_KEY_MAX", 429)])
+@pytest.mark.parametrize("waits", [{}, {"query": "after=now&wait=30", "path": URL}])
+async def test_many_readers(
+    app: Any,
+    mock_store: Store,
+    token: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    limit: str,
+    status: int,
+    waits: dict[str, str],
+) -> None:
+    """So many wait and no more, of all keys and of one; there is room again when one has ended, however it did."""
+    monkeypatch.setattr(readers, limit, 2)
+    enter, entered = readers.Readers._enter, asyncio.Semaphore(0)
 
-    second = Stream(app, token)
-    assert (await second.next())["status"] == 503
+    def noted(self: readers.Readers, key: str) -> None:
+        enter(self, key)
+        entered.release()
+
+    monkeypatch.setattr(readers.Readers, "_enter", noted)
+    waiting, first = Stream(app, token, **waits), Stream(app, token)
+    for _ in "12":
+        await entered.acquire()
+    more = [Stream(app, token), Stream(app, token, method="HEAD"), Stream(app, token, "after=now&wait=1", path=URL)]
+    assert [(await each.next())["status"] for each in more] == [status] * 3
+    at_once = Stream(app, token, path=URL)
+    assert (await at_once.next())["status"] == 200
     await first.leave()
-    third = Stream(app, token)
-    assert (await third.next())["status"] == 200
-    await third.leave()
+    head = Stream(app, token, method="HEAD")
+    assert (await head.next())["status"] == 200
+    await head.leave()
+    last = Stream(app, token)
+
+    assert (await last.next())["status"] == 200
+    await place_numbered(mock_store, 1)
+    for each in (waiting, at_once, last):
+        await each.leave()
+
+
+async def test_a_key_leaves_room_for_others(
+    app: Any, token: str, mock_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A key that has as many readers as it may holds up no other."""
+    monkeypatch.setattr(readers, "READERS_OF_KEY_MAX", 1)
+    mine = Stream(app, token)
+    await mine.until("retry")
+    other = Stream(app, await make_key(mock_store, "events:read", "reservations:read"))
+
+    assert (await other.next())["status"] == 200
+    for each in (mine, other):
+        await each.leave()
 
 
 async def test_refused_streams(app: Any, token: str) -> None:
