@@ -1,6 +1,7 @@
 """Attempts that are repeated at once because another writer was faster: as often as their bound says."""
 
 from collections.abc import Awaitable, Callable
+from types import CodeType, TracebackType
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception, retry_if_exception_type, stop_after_attempt
@@ -27,4 +28,16 @@ async def retry(
     async def awaited() -> T:  # tenacity awaits coroutine functions alone, and Motor's methods return futures
         return await attempt()
 
-    return await attempts(awaited)
+    try:
+        return await attempts(awaited)
+    except BaseException as error:
+        # Frames of tenacity refer to the error. If its traceback referred to them, all would wait for the collector.
+        error.__traceback__ = _inside(error.__traceback__, awaited.__code__)
+        raise
+
+
+def _inside(traceback: TracebackType | None, code: CodeType) -> TracebackType | None:
+    """The part of a traceback that begins in a function."""
+    while traceback is not None and traceback.tb_frame.f_code is not code:
+        traceback = traceback.tb_next
+    return traceback

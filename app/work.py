@@ -82,7 +82,10 @@ class WorkPool:
         context = copy_context()
         future = asyncio.get_running_loop().run_in_executor(self._threads, lambda: context.run(work, *args, **kwargs))
         future.add_done_callback(self._give_back)
-        return await asyncio.shield(future)
+        try:
+            return await asyncio.shield(future)
+        finally:
+            del future  # it refers to the error, whose traceback refers to this frame: all would wait for the collector
 
     def _give_back(self, done: "asyncio.Future[T]") -> None:
         self._places += 1

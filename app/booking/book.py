@@ -9,7 +9,7 @@ from typing_extensions import override
 from app.booking.intents import TYPICAL_BYTES, Intent, Lane, View, guard_lanes, rules_for
 from app.booking.moments import LocalTime, Moment, check_length, instant_of, rough_instant
 from app.booking.outcomes import Accepted, Refused
-from app.booking.pool_choice import answering_refusal, candidates_in_order, new_pool_seed
+from app.booking.pool_choice import answering_verdict, candidates_in_order, new_pool_seed
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import SECOND, Millis, from_millis
 from app.domain.lengths import UNDETERMINED_END, end_by_service
@@ -127,16 +127,16 @@ class Book(Intent[Reservation]):
 
         Raises:
             Problem: `invalid` for an unknown resource or service, or an end that nothing determines.
-            Refused: with the verdict; of a pool with that of `answering_refusal`.
+            Refused: with the verdict; of a pool with the `answering_verdict`.
         """
         service_rules = view.service_rules(self.service) if self.service else None
-        refused: dict[ResourceId, Refused] = {}
+        verdicts: dict[ResourceId, Verdict] = {}
         for candidate in candidates_in_order(self, service_rules, view):
-            try:
-                return self._judge_on(candidate, view)
-            except Refused as refusal:
-                refused[candidate] = refusal.with_traceback(None)  # it would refer to this frame, and so to itself
-        raise answering_refusal(refused)
+            verdict = self.verdict_on(candidate, view)
+            if verdict.bookable:
+                return self._accept(candidate, verdict, view)
+            verdicts[candidate] = verdict
+        raise Refused(answering_verdict(verdicts))
 
     def verdict_on(self, resource: ResourceId, view: View) -> Verdict:
         """The verdict of every rule on one of the resources.
@@ -154,10 +154,7 @@ class Book(Intent[Reservation]):
         request = BookingRequest(start, end, self.guests, self.lifted_rules_until(end, calendar.now))
         return judge(request, resource_rules, service_rules, calendar)
 
-    def _judge_on(self, resource: ResourceId, view: View) -> Accepted[Reservation]:
-        verdict = self.verdict_on(resource, view)
-        if not verdict.bookable:
-            raise Refused(verdict)
+    def _accept(self, resource: ResourceId, verdict: Verdict, view: View) -> Accepted[Reservation]:
         resource_rules, service_rules = rules_for(view, resource, self.service)
         calendar = view.calendar(resource)
         reservation = self._reservation(verdict, resource_rules, service_rules, calendar.now)

@@ -14,7 +14,7 @@ from app.booking.moments import LocalTime, check_length, instant_of, rough_insta
 from app.booking.outcomes import Accepted, Refused
 from app.booking.patches import DETAIL_FIELDS, Patch, patched
 from app.booking.permission import check_cancellation_notice, check_service_change, check_service_given
-from app.booking.pool_choice import answering_refusal, candidates_in_order, new_pool_seed
+from app.booking.pool_choice import answering_verdict, candidates_in_order, new_pool_seed
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import EARLIEST, Millis, from_millis, to_millis
 from app.domain.lengths import LENGTH_MIN, end_of_same_length
@@ -107,7 +107,7 @@ class Change(ExistingIntent):
         Raises:
             Problem: `not-found`, `stale`, `hold-expired`, `forbidden-transition`, `too-late`, `forbidden`,
                 `local-time`, `invalid`.
-            Refused: with the verdict, where the rules say no; of a pool with that of `answering_refusal`.
+            Refused: with the verdict, where the rules say no; of a pool with the `answering_verdict`.
             ReservationMoved: the reservation lies on a resource whose guard the intent did not name.
         """
         stored, now, status = self.require_current(view)
@@ -166,14 +166,14 @@ class Change(ExistingIntent):
         """Move it to the first resource in order that is free; it gives its present one up, whatever it gets."""
         _, service_rules = self._rules_on(stored, stored.resource, view)
         self._check_permission(stored, service_rules, view, gives_up=True)
-        refused: dict[ResourceId, Refused] = {}
+        verdicts: dict[ResourceId, Verdict] = {}
         for candidate in candidates_in_order(self, service_rules, view):
             verdict = self._verdict_on(stored, candidate, view)
             if verdict.bookable:
                 after, _, _ = self._changed(stored, view, candidate)
                 return self._change_time(stored, after, view, now)
-            refused[candidate] = Refused(verdict)
-        raise answering_refusal(refused)
+            verdicts[candidate] = verdict
+        raise Refused(answering_verdict(verdicts))
 
     def _verdict_on(self, stored: Reservation, resource: ResourceId, view: View) -> Verdict:
         """The verdict on a resource of the pool, as of a booking there without the reservation itself."""

@@ -106,7 +106,7 @@ class AllOrNothing(Intent[list[Reservation]]):
                 try:
                     accepted[index] = self.members[index].judge(view)
                 except (Refused, Problem) as reason:
-                    refused[index] = reason
+                    refused[index] = reason.with_traceback(None)  # it would refer to this frame, and so to itself
             if refused:
                 raise MembersRefused(sorted(refused.items()))
         return self._combine([each for _, each in sorted(accepted.items())])

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from app.booking.intents import View
-from app.booking.outcomes import Refused
 from app.domain.ids import ResourceId
 from app.domain.rules import ResourceRules, ServiceRules, Verdict
 
@@ -64,18 +63,18 @@ def candidates_in_order(chooser: Chooser, service_rules: ServiceRules | None, vi
     return turns
 
 
-def answering_refusal(refused: Mapping[ResourceId, Refused]) -> Refused:
-    """The refusal that answers for a pool: of the resource with the fewest failed rules.
+def answering_verdict(verdicts: Mapping[ResourceId, Verdict]) -> Verdict:
+    """The verdict that answers for a pool that is refused: of the resource with the fewest failed rules.
 
     Among equals it is one that fails the capacity alone, then the first by id: a repeated request is refused in the
     same way.
     """
-    return min(refused.items(), key=_fewest_failures)[1]
+    return min(verdicts.items(), key=_fewest_failures)[1]
 
 
-def _fewest_failures(refused: tuple[ResourceId, Refused]) -> tuple[int, bool, str]:
-    candidate, refusal = refused
-    return len(refusal.verdict.failed), not refusal.verdict.is_conflict, candidate
+def _fewest_failures(refused: tuple[ResourceId, Verdict]) -> tuple[int, bool, str]:
+    candidate, verdict = refused
+    return len(verdict.failed), not verdict.is_conflict, candidate
 
 
 def _room_of(resource_rules: ResourceRules | None) -> tuple[float, int]:

@@ -1,10 +1,13 @@
 """Attempts that are repeated."""
 
 import asyncio
+from contextlib import suppress
+from weakref import ReferenceType, ref
 
 import pytest
 
 from app.retries import retry
+from app.work import without_collector
 
 
 class Attempts:
@@ -60,3 +63,22 @@ async def test_a_function_that_returns_a_future_is_awaited() -> None:
     futures[1].set_result("done")
 
     assert await retry(lambda: futures.pop(0), 2, on=KeyError) == "done"
+
+
+class Ballast:
+    """What an attempt has at hand when it fails."""
+
+
+async def test_what_failed_is_freed_at_once() -> None:
+    """The last error keeps nothing alive once it was caught: no cycle waits for the collector, which stops all."""
+    kept: list[ReferenceType[Ballast]] = []
+
+    async def attempt() -> None:
+        ballast = Ballast()
+        kept.append(ref(ballast))
+        raise KeyError
+
+    for on in (KeyError, ValueError):
+        with without_collector(), suppress(KeyError):
+            await retry(attempt, 2, on=on)
+    assert [each() for each in kept] == [None] * 3

@@ -5,7 +5,8 @@ import gc
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from weakref import ReferenceType, ref
 
 import pytest
 
@@ -28,6 +29,26 @@ async def test_result_and_failure_come_back(pool: WorkPool) -> None:
     assert await pool.run(threading.get_ident) != threading.get_ident()
     with pytest.raises(ZeroDivisionError):
         await pool.run(lambda: 1 // 0)
+
+
+class Ballast:
+    """What some work has at hand when it fails."""
+
+
+async def test_what_failed_is_freed_at_once(pool: WorkPool) -> None:
+    """A failure keeps nothing alive once it was caught: no cycle waits for the collector, which stops all threads."""
+    kept: list[ReferenceType[Ballast]] = []
+
+    def work() -> None:
+        ballast = Ballast()
+        kept.append(ref(ballast))
+        raise ZeroDivisionError
+
+    with without_collector():
+        with suppress(ZeroDivisionError):
+            await pool.run(work)
+        assert await pool.run(int) == 0  # by now the thread has left the work that failed
+        assert kept[0]() is None
 
 
 async def test_the_loop_gets_its_turn_sooner_while_there_is_long_work(pool: WorkPool) -> None:

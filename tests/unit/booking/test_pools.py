@@ -6,6 +6,7 @@ from datetime import timedelta
 from itertools import pairwise
 from random import Random
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -17,6 +18,7 @@ from app.domain.ids import ResourceId
 from app.domain.instants import MINUTE, to_millis
 from app.domain.rules import ResourceRules, ServiceRules
 from app.storage.documents import Reservation
+from app.work import without_collector
 from tests.support.booking_view import FixedView
 from tests.support.ids import CUT_ID
 from tests.support.times import NINE
@@ -238,6 +240,17 @@ class TestPackings:
     def test_a_full_packing_around_others_is_found(self, *, alike: bool, booked: int) -> None:
         """Where others lie between, of fifty none is refused: a search finds what no order does."""
         assert refused_of(50, alike=alike, booked=booked) == 0
+
+    def test_a_refusal_is_freed_at_once(self) -> None:
+        """Nothing that a refused group has read waits for the collector, which stops all threads while it looks."""
+        rooms = pool(2)
+        view = FixedView(rooms, [offering()])
+        seen = ref(view)
+        with without_collector():
+            with pytest.raises(MembersRefused):
+                BookGroup(by="test", members=[taker(rooms) for _ in range(3)]).judge(view)
+            del view
+            assert seen() is None
 
     def test_the_search_is_bounded(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """A group that has no place costs so many verdicts and placings at most, and is refused alike each time."""
