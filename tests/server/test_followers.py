@@ -10,7 +10,8 @@ import pytest
 from tests.support.following_storm import Plan, follow
 from tests.support.servers import NotAtHand
 
-PLAN = Plan(("relay killed", "app killed", "database killed"), fault_seconds=0, pause_seconds=0.2)
+PLAN = Plan(("relay killed", "app killed", "database killed"), fault_seconds=0, pause_seconds=0.4, workers=1)
+"""There is no relay until another worker is started."""
 
 
 @pytest.mark.servers("transactions", "fast", "local")

@@ -1,7 +1,6 @@
 """The relay as a task: it places what comes, takes over from one that died, and outlives outages."""
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +16,7 @@ from app.storage.event_log import RELAY
 from app.storage.leases import LeaseStore, new_owner
 from app.storage.outbox import is_outbox_empty
 from app.wakeups import Wakeups
-from tests.support.commands import SECONDS, running_reserva
+from tests.support.commands import SECONDS
 from tests.support.redis_server import OwnRedis
 from tests.support.relaying import add_events, event_document, logged, place_all
 
@@ -77,6 +76,7 @@ async def test_what_is_in_the_log_already(store: Store) -> None:
     await add_events(store, first)
     await place_all(store)
     await add_events(store, first, second)
+    await store.database["leases"].update_one({"_id": RELAY}, {"$unset": {"owner": ""}})
     relay = Relay(store, Wakeups(None, store.database.name))
     relay.start()
     await _until(lambda: is_outbox_empty(store))
@@ -142,18 +142,6 @@ async def test_an_event_that_the_server_refuses(store: Store) -> None:
     stateless = await store.database["events"].count_documents({"state": {"$exists": False}})
     assert stateless == 1
     assert sorted(subject for _, subject, _ in await logged(store)) == sorted(ids)
-
-
-@pytest.mark.servers("fast", once=True)
-async def test_it_runs_in_the_worker(store: Store, database_url: str, redis: OwnRedis) -> None:
-    """The worker has a relay; another worker's takes over from one that was killed, its locks and all."""
-    await add_events(store, event_document(ObjectId(), 1))
-    with running_reserva("worker", MONGODB_URL=database_url, REDIS_URL=redis.url) as worker:
-        await _placed(store, 1)
-        worker.end(signal.SIGKILL)
-    await add_events(store, event_document(ObjectId(), 1))
-    with running_reserva("worker", MONGODB_URL=database_url, REDIS_URL=redis.url):
-        await _placed(store, 2)
 
 
 @pytest.mark.servers("any", once=True)

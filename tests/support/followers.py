@@ -29,6 +29,8 @@ POLL_SECONDS = 0.1
 WAIT_SECONDS = 5
 """How long a question of the one that waits may wait."""
 LIMIT = 50
+STREAMED = 100
+"""Events after which the one that reads a stream connects again."""
 _OK, _NO_CONTENT, _BAD_REQUEST = 200, 204, 400
 
 
@@ -141,7 +143,7 @@ class LongPollFollower(AskingFollower):
 
 
 class StreamFollower(AskingFollower):
-    """It reads server-sent events, and connects again with the id of the last one."""
+    """It reads server-sent events, and connects again with the id of the last one, at the latest after some of them."""
 
     name = "stream"
 
@@ -149,6 +151,7 @@ class StreamFollower(AskingFollower):
     def _ask(self, connection: HTTPConnection) -> None:
         known = {} if self.cursor is None else {"Last-Event-ID": self.cursor}
         fields: dict[str, str] = {}
+        taken = 0
         for line in self._get(connection, "/v1/events/stream", known):
             name, _, value = line.decode().rstrip("\n").partition(": ")
             if line != b"\n":
@@ -156,8 +159,12 @@ class StreamFollower(AskingFollower):
                 continue
             if "data" in fields:  # an event counts, and so does its id, when its empty line has come
                 self.take(json.loads(fields["data"]))
+                taken += 1
             self.cursor = fields.get("id", self.cursor)
             fields = {}
+            if taken == STREAMED:
+                connection.close()
+                return
         raise RefusedError("the stream has ended")
 
 

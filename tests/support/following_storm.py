@@ -1,18 +1,22 @@
 """Writers and followers on processes that are killed, and what the followers have got in the end.
 
-Two processes of the app and two workers run on a database and a Redis of their own. Faults are played one after the
-other; after each, what was changed since then has to reach a follower before the next one comes.
+Two processes of the app and some workers run on a database and a Redis of their own. Faults are played one after the
+other; after each, what was changed since then has to reach a follower before the next one comes. Beside them the relay
+can be killed every few seconds, whatever else goes on.
 """
 
 import os
 import random
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
+
+from pymongo.errors import PyMongoError
 
 from tests.support.change_writers import Writers
 from tests.support.commands import RunningCommand, eventually, reserva
@@ -46,11 +50,15 @@ class Plan:
         fault_seconds: The least time from one to the next.
         pause_seconds: Between two requests of a writer. A webhook gets one event after the other, so it is the slowest
             of the followers.
+        workers: Of which one is the relay.
+        relay_seconds: The time from one kill of the relay to the next; None: it is not killed beside the faults.
     """
 
     faults: Sequence[Fault]
     fault_seconds: float
     pause_seconds: float
+    workers: int = 2
+    relay_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,7 @@ class Outcome:
         lost: Acknowledged changes that are not stored.
         forged: Webhooks whose signature was none.
         drain_seconds: From the last change until all followers had it.
+        relay_kills: The times between the kills of the relay beside the faults, in seconds.
     """
 
     stuck: str | None
@@ -88,6 +97,7 @@ class Outcome:
     lost: int
     forged: int
     drain_seconds: float
+    relay_kills: Sequence[float]
 
 
 class Processes:
@@ -98,14 +108,16 @@ class Processes:
         app: The app.
         mongodb: The database server.
         stage: The database.
+        workers: How many workers there are.
     """
 
-    def __init__(self, env: Mapping[str, str], app: App, mongodb: OwnMongodb, stage: Stage) -> None:
+    def __init__(self, env: Mapping[str, str], app: App, mongodb: OwnMongodb, stage: Stage, workers: int) -> None:
+        self._lock = threading.RLock()
         self._env = env
         self._app = app
         self._mongodb = mongodb
         self._stage = stage
-        self._workers = [self._worker() for _ in range(PROCESSES)]
+        self._workers = [self._worker() for _ in range(workers)]
 
     def _worker(self) -> RunningCommand:
         return RunningCommand(reserva("worker"), self._env, None)
@@ -118,10 +130,42 @@ class Processes:
 
     def revive(self) -> None:
         """Start a worker anew that has ended, as one does that finds no database when it starts."""
-        for number, worker in enumerate(self._workers):
-            if worker.process.poll() is not None:
-                worker.end()
-                self._workers[number] = self._worker()
+        with self._lock:
+            for number, worker in enumerate(self._workers):
+                if worker.process.poll() is not None:
+                    worker.end()
+                    self._workers[number] = self._worker()
+
+    def kill_relay(self) -> None:
+        """Kill the worker that places the events, and start another one."""
+        relay = self._relay()
+        relay.process.kill()
+        self.revive()
+
+    @contextmanager
+    def killing_relays(self, seconds: float | None) -> Iterator[list[float]]:
+        """Kill the relay whenever so many seconds have passed; the times between the kills, the first from now on."""
+        between: list[float] = []
+        over = threading.Event()
+
+        def kill(every: float) -> None:
+            began = last = time.monotonic()
+            while not over.wait(max(began + (len(between) + 1) * every - time.monotonic(), 0)):
+                self.kill_relay()
+                now = time.monotonic()
+                between.append(now - last)
+                last = now
+
+        if seconds is None:
+            yield between
+            return
+        thread = threading.Thread(target=kill, args=(seconds,), name="relay killer", daemon=True)
+        thread.start()
+        try:
+            yield between
+        finally:
+            over.set()
+            thread.join()
 
     @contextmanager
     def fault(self, kind: Fault) -> Iterator[None]:
@@ -132,26 +176,28 @@ class Processes:
             self._mongodb.kill()
             self._mongodb.start()
         elif kind == "relay killed":
-            number = self._relay()
-            self._workers[number].process.kill()
-            self._workers[number].end()
-            self._workers[number] = self._worker()
+            self.kill_relay()
         elif kind == "relay suspended":
-            process = self._workers[self._relay()].process
+            process = self._relay().process
             process.send_signal(signal.SIGSTOP)
             yield  # the other one takes over
             process.send_signal(signal.SIGCONT)
             return
         yield
 
-    def _relay(self) -> int:
-        """Which worker places the events."""
-        found: list[int] = []
+    def _relay(self) -> RunningCommand:
+        """The worker that places the events."""
+        found: list[RunningCommand] = []
 
         def looks() -> bool:
-            lease = self._stage.database["leases"].find_one({"_id": "events"}) or {}
+            try:
+                lease = self._stage.database["leases"].find_one({"_id": "events"}) or {}
+            except PyMongoError:  # it is being restarted
+                return False
             owner = lease.get("owner", "").split(":")
-            found[:] = [number for number, each in enumerate(self._workers) if str(each.process.pid) in owner]
+            with self._lock:
+                alive = [each for each in self._workers if each.process.poll() is None]
+            found[:] = [each for each in alive if str(each.process.pid) in owner]
             return bool(found)
 
         if not eventually(looks):
@@ -182,25 +228,26 @@ def follow(folder: Path, plan: Plan) -> Outcome:
         app = stack.enter_context(stage.app(PROCESSES, port=client.port, env=env))
         rooms = make_rooms(client, "followed", ROOMS, CAPACITY)
         stack.enter_context(webhook.following())
-        processes = Processes({"MONGODB_URL": stage.url, **env}, app, mongodb, stage)
+        processes = Processes({"MONGODB_URL": stage.url, **env}, app, mongodb, stage, plan.workers)
         stack.callback(processes.stop)
         writers = Writers(client, rooms, WRITERS, plan.pause_seconds)
         with writers.writing():
-            stuck = _play(processes, plan, writers, followers[0])
-        return _outcome(stage, writers, followers, stuck)
+            stuck, relay_kills = _play(processes, plan, writers, followers[0])
+        return replace(_outcome(stage, writers, followers, stuck), relay_kills=relay_kills)
 
 
-def _play(processes: Processes, plan: Plan, writers: Writers, follower: Follower) -> str | None:
-    """One fault after the other, until after one of them no change is followed any more; that one."""
+def _play(processes: Processes, plan: Plan, writers: Writers, follower: Follower) -> tuple[str | None, Sequence[float]]:
+    """One fault after the other, until after one of them no change is followed any more; that one, and the kills."""
     if not _is_followed(processes, writers, follower):
-        return "the start"
-    for fault in plan.faults:
-        began = time.monotonic()
-        with processes.fault(fault):
-            if not _is_followed(processes, writers, follower):
-                return fault
-        time.sleep(max(began + plan.fault_seconds - time.monotonic(), 0))
-    return None
+        return "the start", []
+    with processes.killing_relays(plan.relay_seconds) as kills:
+        for fault in plan.faults:
+            began = time.monotonic()
+            with processes.fault(fault):
+                if not _is_followed(processes, writers, follower):
+                    return fault, kills
+            time.sleep(max(began + plan.fault_seconds - time.monotonic(), 0))
+    return None, kills
 
 
 def _is_followed(processes: Processes, writers: Writers, follower: Follower) -> bool:
@@ -250,6 +297,7 @@ def _outcome(stage: Stage, writers: Writers, followers: Sequence[Follower], stuc
         lost=len(lost),
         forged=sum(each.forged for each in followers),
         drain_seconds=drain_seconds,
+        relay_kills=(),
     )
 
 
