@@ -111,8 +111,12 @@ class _Exchange:
         self._timer = self._wait(self.deadline.left() + MARGIN_SECONDS)
 
     async def receive(self) -> ReceiveMessage:
-        """Receive a part of the request; a slow upload does not count against the deadline."""
-        if not self._uploading:
+        """Receive a part of the request; a slow upload does not count against the deadline.
+
+        Once the answer has started its deadline is met. From then on a task of its own may receive, to notice that the
+        client leaves; it has another context, in which the driver's timeout cannot be set anew.
+        """
+        if not self._uploading or self._has_started:
             return await self._receive()
         self.deadline.pause()
         try:

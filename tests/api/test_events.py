@@ -12,6 +12,7 @@ import pytest
 from bson import ObjectId
 from pymongo.read_concern import ReadConcern
 
+from app import deadline
 from app.access.service import Keys
 from app.errors import Problem
 from app.events import readers, service
@@ -394,6 +395,19 @@ async def test_stream(app: Any, mock_store: Store, token: str) -> None:
     assert dict(start["headers"])[b"content-type"] == b"text/event-stream"
     assert [line for line in text.splitlines() if line.startswith("id: ")] == [f"id: {n:016d}" for n in (2, 3, 4)]
     assert "event: reservation.cancelled\ndata: {" in text
+
+
+async def test_a_stream_whose_request_arrives_slowly(
+    app: Any, mock_store: Store, token: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long the head of the request took, the stream goes on until its client leaves."""
+    monkeypatch.setattr(deadline, "NEGLIGIBLE_SECONDS", -1.0)
+    stream = Stream(app, token)
+    await stream.until("retry")
+    await place_numbered(mock_store, 1)
+
+    assert "event: " in await stream.until("id: 0000000000000001")
+    await stream.leave()
 
 
 async def test_last_event_id(app: Any, mock_store: Store, token: str) -> None:

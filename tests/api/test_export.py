@@ -7,6 +7,7 @@ import httpx
 import pytest
 from pymongo.errors import NetworkTimeout
 
+from app import deadline
 from app.access.service import Keys
 from app.domain.instants import render
 from app.exporting import service
@@ -141,6 +142,16 @@ async def test_a_key_that_is_bound_to_a_customer(api: ApiClient) -> None:
     assert own.text.count("\n") == 1
     assert '"customer":"ann"' in own.text
     assert others.content == b""
+
+
+async def test_a_request_that_arrives_slowly(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The time that its client takes to send it is no part of the answer, which comes to its end."""
+    monkeypatch.setattr(deadline, "NEGLIGIBLE_SECONDS", -1.0)
+    monkeypatch.setattr(service, "PAGE_ROWS", 1)
+    await bookings(api)
+
+    for _ in range(3):
+        assert len((await api.get(URL)).text.splitlines()) > 8
 
 
 class TestTheEnd:
