@@ -7,7 +7,7 @@ snapshot is held. The first page is read within the deadline of the request; the
 import asyncio
 import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from typing import TypeAlias
 
 import pymongo
@@ -19,6 +19,7 @@ from app.errors import Problem
 from app.exporting.rows import UNREAD, FileFormat, export_row
 from app.http.file_stream import BrokenOffError
 from app.storage.bson_types import BsonDocument
+from app.storage.capabilities import Shape
 from app.storage.client import Store
 from app.storage.reservation_filters import ReservationFilters, StartPosition
 from app.storage.reservations import ReservationStore
@@ -26,8 +27,8 @@ from app.storage.reservations import ReservationStore
 EXPORTS_MAX = 8
 EXPORTS_PER_KEY_MAX = 2
 """Files that are being written by one process, and for one key."""
-PAGE_ROWS = 2_000
-"""Reservations that are read at once: the trial's server sorts all of them for each page."""
+PAGE_ROWS: Mapping[Shape, int] = {"or": 2_000, "single": 20_000}
+"""Reservations that are read at once. A server of the second shape reads and sorts all that there are for each page."""
 PART_ROWS = 100
 """Reservations that are written at a stretch, in some milliseconds; others get their turn in between."""
 PAGE_SECONDS = 10.0
@@ -91,7 +92,7 @@ class Exports:
                     if part := form.write(row for row in written if row is not None):
                         yield part
                     await asyncio.sleep(0)
-                if len(rows) < PAGE_ROWS:
+                if len(rows) < PAGE_ROWS[self.store.shape]:
                     return
                 if time.monotonic() - looked >= KEY_SECONDS:
                     looked = time.monotonic()
@@ -110,7 +111,8 @@ class Exports:
             raise BrokenOffError(f"{type(error).__name__}: {error}") from error
 
     async def _page(self, filters: ReservationFilters, after: StartPosition | None) -> Sequence[BsonDocument]:
-        return await ReservationStore(self.store).list_by_start(filters, after, rows_max=PAGE_ROWS, without=UNREAD)
+        rows_max = PAGE_ROWS[self.store.shape]
+        return await ReservationStore(self.store).list_by_start(filters, after, rows_max=rows_max, without=UNREAD)
 
     def _check_time(self, began: float) -> None:
         """Break off what takes too long, or longer than the process has.

@@ -116,7 +116,7 @@ async def test_how_it_is_sent(api: ApiClient) -> None:
 
 async def test_filters_and_pages(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The filters of the list, in pages that follow each other without a gap; what is unknown is refused."""
-    monkeypatch.setattr(service, "PAGE_ROWS", 2)
+    monkeypatch.setitem(service.PAGE_ROWS, "single", 2)
     await bookings(api)
 
     async def exported(**filters: Any) -> int:
@@ -147,7 +147,7 @@ async def test_a_key_that_is_bound_to_a_customer(api: ApiClient) -> None:
 async def test_a_request_that_arrives_slowly(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The time that its client takes to send it is no part of the answer, which comes to its end."""
     monkeypatch.setattr(deadline, "NEGLIGIBLE_SECONDS", -1.0)
-    monkeypatch.setattr(service, "PAGE_ROWS", 1)
+    monkeypatch.setitem(service.PAGE_ROWS, "single", 1)
     await bookings(api)
 
     for _ in range(3):
@@ -160,7 +160,7 @@ class TestTheEnd:
     @pytest.fixture(autouse=True)
     async def pages(self, api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
         """Pages of one reservation."""
-        monkeypatch.setattr(service, "PAGE_ROWS", 1)
+        monkeypatch.setitem(service.PAGE_ROWS, "single", 1)
         await bookings(api)
 
     async def broken(self, api: ApiClient) -> None:
