@@ -12,7 +12,8 @@ from app.booking.drivers import driver_for
 from app.booking.edit import EditResource, Plan, PlanOutdated
 from app.booking.erasure import erase_texts, erase_texts_of
 from app.booking.expiry import complete_ended, expire_lapsed
-from app.booking.group import BookGroup, MembersRefused
+from app.booking.group import BookGroup
+from app.booking.several import MembersRefused
 from app.booking.idempotency import AnyToken, Replay, Token, key_hash, request_hash
 from app.booking.import_rows import ACTOR_IMPORT, BookRow, ChangeRow, import_key, import_key_by_id
 from app.booking.intents import DEADLINE_SECONDS

@@ -7,10 +7,10 @@ from typing import Any, TypeAlias
 from bson import ObjectId
 
 from app.booking.existing import ReservationMoved
-from app.booking.group import MembersRefused
 from app.booking.idempotency import Replay
 from app.booking.intents import AnyIntent, Lane
 from app.booking.outcomes import Accepted, Refused, Stranded, overloaded
+from app.booking.several import MembersRefused
 from app.booking.timestamps import Age
 from app.domain.instants import Millis
 from app.errors import Problem

@@ -10,81 +10,23 @@ from typing_extensions import override
 from app.booking.book import Book
 from app.booking.change import Change
 from app.booking.existing import ReservationMoved
-from app.booking.intents import Intent, Lane, Target, View
+from app.booking.intents import View
 from app.booking.outcomes import Accepted, Refused
 from app.booking.packing import Seeker, arrange
-from app.domain.ids import ResourceId, ServiceId
+from app.booking.several import MembersRefused, Reason, Several, joined
+from app.domain.ids import ResourceId
 from app.domain.instants import EARLIEST
 from app.errors import Problem
 from app.storage.documents import Reservation
 from app.storage.reservation_steps import group_record
-from app.storage.span import Span
-
-Reason = Refused | Problem
 
 VERDICTS_MAX = 2_000
 """About how many verdicts are given at most before a group whose members choose from pools is refused."""
 
 
-class MembersRefused(Exception):  # noqa: N818  # verdicts, not an error
-    """Some members are refused: `members` has for each its index in the request and the reason."""
-
-    def __init__(self, members: list[tuple[int, Reason]]) -> None:
-        super().__init__(f"{len(members)} members are refused")
-        self.members = members
-
-
 @dataclass(slots=True, kw_only=True)
-class AllOrNothing(Intent[list[Reservation]]):
+class AllOrNothing(Several[list[Reservation]]):
     """Intents that are accepted together or not at all; the value is the list of their values, in their order."""
-
-    members: Sequence[Intent[Reservation]]
-
-    @property
-    @override
-    def writes(self) -> int:
-        """Sum over the members."""
-        return sum(member.writes for member in self.members)
-
-    @property
-    @override
-    def size(self) -> int:
-        """Sum over the members, in bytes."""
-        return sum(member.size for member in self.members)
-
-    @override
-    def lanes(self) -> frozenset[Lane]:
-        """Union over the members."""
-        return frozenset[Lane]().union(*(member.lanes() for member in self.members))
-
-    @override
-    def guards(self) -> frozenset[Lane]:
-        """Union over the members."""
-        return frozenset[Lane]().union(*(member.guards() for member in self.members))
-
-    @override
-    def services(self) -> frozenset[ServiceId]:
-        """Union over the members."""
-        return frozenset[ServiceId]().union(*(member.services() for member in self.members))
-
-    @override
-    def targets(self) -> frozenset[Target]:
-        """Union over the members."""
-        return frozenset[Target]().union(*(member.targets() for member in self.members))
-
-    @override
-    def reservations(self) -> list[ObjectId]:
-        """Concatenation over the members, in their order."""
-        return [identity for member in self.members for identity in member.reservations()]
-
-    @override
-    def spans(self, view: View) -> list[Span]:
-        """Concatenation over the members."""
-        spans: list[Span] = []
-        for member in self.members:
-            with suppress(Problem):  # raised again, and answered, when the member is judged
-                spans += member.spans(view)
-        return spans
 
     @override
     def judge(self, view: View) -> Accepted[list[Reservation]]:
@@ -115,16 +57,7 @@ class AllOrNothing(Intent[list[Reservation]]):
         """Prepare the view before the first member is judged."""
 
     def _combine(self, accepted: Sequence[Accepted[Reservation]]) -> Accepted[list[Reservation]]:
-        writing = next((each for each in accepted if each.writes), accepted[0])
-        return Accepted(
-            [each.value for each in accepted],
-            proof=writing.proof,
-            inserts=[row for each in accepted for row in each.inserts],
-            updates=[update for each in accepted for update in each.updates],
-            blocks=[block for each in accepted for block in each.blocks],
-            taken=[span for each in accepted for span in each.taken],
-            stamped_late=[value for each in accepted for value in each.stamped_late],
-        )
+        return joined(accepted, [each.value for each in accepted])
 
 
 class _SeekersFound(Exception):  # noqa: N818  # takes back what the view was prepared with
@@ -229,6 +162,6 @@ class BookGroup(AllOrNothingInPools):
 
     @override
     def _combine(self, accepted: Sequence[Accepted[Reservation]]) -> Accepted[list[Reservation]]:
-        joined = AllOrNothing._combine(self, accepted)  # noqa: SLF001  # a dataclass with slots has no zero-argument super
-        joined.documents = [group_record(self.group, joined.inserts)]
-        return joined
+        group = AllOrNothing._combine(self, accepted)  # noqa: SLF001  # a dataclass with slots has no zero-argument super
+        group.documents = [group_record(self.group, group.inserts)]
+        return group

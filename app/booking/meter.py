@@ -10,10 +10,10 @@ from structlog.contextvars import bind_contextvars
 
 from app.booking.batch import Batch, KeyUsed, Outcome, WriteConflict
 from app.booking.existing import ReservationMoved
-from app.booking.group import MembersRefused
 from app.booking.idempotency import Replay
 from app.booking.outcomes import Accepted, Refused, Stranded
 from app.booking.queue import AnyTicket
+from app.booking.several import MembersRefused
 from app.domain.rules import RULES
 from app.errors import OutcomeUnknown, Problem
 from app.telemetry.metrics import BookingMetrics, Metrics

@@ -13,10 +13,10 @@ from pymongo.errors import PyMongoError
 from app.booking.batch import Batch, KeyUsed, Outcome, WriteConflict
 from app.booking.commit import commit, commit_reads, outcomes_after_failed_write
 from app.booking.existing import ReservationMoved
-from app.booking.group import MembersRefused
 from app.booking.idempotency import Replay, read_answers, replay
 from app.booking.intents import AnyIntent, Lane, View
 from app.booking.outcomes import Accepted, Refused, Stranded
+from app.booking.several import MembersRefused
 from app.booking.snapshot import ClockSkew, Snapshot
 from app.booking.timestamps import FRESH_SECONDS, StaleTimestamp, restamp
 from app.booking.writes import write

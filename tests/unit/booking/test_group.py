@@ -10,10 +10,11 @@ from app.booking.book import Book
 from app.booking.change import Change
 from app.booking.confirm_extend import Confirm
 from app.booking.existing import ReservationMoved
-from app.booking.group import AllOrNothing, BookGroup, MembersRefused
+from app.booking.group import AllOrNothing, BookGroup
 from app.booking.intents import View
 from app.booking.move import Move
 from app.booking.outcomes import Refused
+from app.booking.several import MembersRefused
 from app.domain.ids import ResourceId
 from app.domain.instants import HOUR as HOUR_MILLIS
 from app.domain.rules import ResourceRules, ServiceRules
