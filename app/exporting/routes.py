@@ -14,8 +14,7 @@ from app.http.openapi import problems
 from app.http.parameters import check_filter_values, read_instant
 from app.http.request import Request
 from app.http.routing import get
-from app.reservations.queries import Filters, check_filters
-from app.reservations.routes import (
+from app.reservations.list_routes import (
     CustomerParameter,
     FromParameter,
     ResourceParameter,
@@ -25,6 +24,7 @@ from app.reservations.routes import (
     StatusParameter,
     ToParameter,
 )
+from app.reservations.queries import Filters, check_filters
 
 FormatParameter = Annotated[
     Format,

@@ -1,7 +1,6 @@
-"""`/v1/reservations`, and a customer's reservations."""
+"""`/v1/reservations`; the lists are in `list_routes`."""
 
-from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 from litestar import Controller, Response, Router
 from litestar.di import NamedDependency
@@ -10,32 +9,19 @@ from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
 
 from app.access.routes import caller_of, needs
 from app.booking import Replay
-from app.domain.ids import ResourceId, ServiceId
-from app.domain.lifecycle import Status
-from app.http.answers import built, stored_response, versioned
+from app.http.answers import stored_response, versioned
 from app.http.etags import IfMatch, IfMatchHeader
 from app.http.openapi import problems
-from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page
-from app.http.parameters import check_filter_values, read_instant
 from app.http.request import Request
 from app.http.request_checks import REPLAYED_KEY
 from app.http.routing import get, patch, post
-from app.reservations.expansion import EXPAND_PATTERN, NOTHING, Expansion, ListedReservationAnswer, Objects, expanded
 from app.reservations.idempotency import RenderedAnswer, rendered, token_of
-from app.reservations.queries import (
-    Filters,
-    check_filters,
-    list_reservations,
-    list_reservations_of_customer,
-    read_reservation,
-)
-from app.reservations.rendering import ShownPage, ShownReservation, shown
+from app.reservations.list_routes import list_all, list_customer_reservations
+from app.reservations.queries import read_reservation
+from app.reservations.rendering import ShownReservation, shown
 from app.reservations.schemas import NewReservation, ReservationAnswer, ReservationPatch
 from app.reservations.service import Reservations
-from app.storage.bson_types import BsonDocument
 from app.storage.documents import Reservation
-from app.storage.reservation_filters import Direction
-from app.storage.stored_reservations import history_length, lenient_reservation
 
 _CREATE = problems("conflict", "hold-limit", "rule", "local-time", "idempotency-mismatch", body=True)
 _UPDATE = problems(
@@ -54,54 +40,6 @@ _UPDATE = problems(
 
 Force = Annotated[
     bool, QueryParameter(description="Lift notice, horizon, schedule and time off; needs `reservations:admin`.")
-]
-StatusParameter = Annotated[
-    list[Status] | None, QueryParameter(name="status", description="With one of these statuses; repeatable.")
-]
-CustomerParameter = Annotated[
-    list[str] | None, QueryParameter(name="customer", description="Of one of these customers; repeatable.")
-]
-ResourceParameter = Annotated[
-    list[ResourceId] | None, QueryParameter(name="resource", description="Of one of these resources; repeatable.")
-]
-ServiceParameter = Annotated[
-    list[ServiceId] | None,
-    QueryParameter(
-        name="service",
-        description="For one of these services; repeatable. Alone it needs a span of at most 92 days: `startFrom` and "
-        "`startTo`, or `from` and `to`.",
-    ),
-]
-IdParameter = Annotated[list[str] | None, QueryParameter(name="id", description="With one of these ids; repeatable.")]
-GroupParameter = Annotated[
-    list[str] | None, QueryParameter(name="group", description="Of one of these groups; repeatable.")
-]
-ReferenceParameter = Annotated[
-    list[str] | None, QueryParameter(name="reference", description="With one of your references; repeatable.")
-]
-FromParameter = Annotated[str | None, QueryParameter(name="from", description="Ending after this instant.")]
-ToParameter = Annotated[str | None, QueryParameter(description="Beginning before this instant.")]
-StartFromParameter = Annotated[
-    str | None, QueryParameter(name="startFrom", description="Starting at or after this instant.")
-]
-StartToParameter = Annotated[str | None, QueryParameter(name="startTo", description="Starting before this instant.")]
-OrderParameter = Annotated[
-    Literal["asc", "desc"], QueryParameter(description="`desc`: the latest start first; not with `updatedSince`.")
-]
-ExpandParameter = Annotated[
-    str | None,
-    QueryParameter(
-        pattern=EXPAND_PATTERN,
-        description="Like `resource,service,customer`: the objects, without their histories, in place of their ids.",
-    ),
-]
-SinceParameter = Annotated[
-    str | None,
-    QueryParameter(
-        name="updatedSince",
-        description="Changed since; sorted by `updatedAt`. Changes of the last ten seconds are held back, and every "
-        "page has a `next`, also an empty one: a client that continues from it, now or later, misses no change.",
-    ),
 ]
 
 
@@ -136,63 +74,6 @@ class ReservationRoutes(Controller):
         if made.idempotency is not None:
             return stored_response(made.idempotency, replayed=False)
         return reservation_response(made, reservations, status=HTTP_201_CREATED)
-
-    @get(guards=[needs("reservations:read")], responses=problems("overloaded"), operation_id="listReservations")
-    async def list_all(
-        self,
-        request: Request,
-        reservations: NamedDependency[Reservations],
-        resources: ResourceParameter = None,
-        customers: CustomerParameter = None,
-        services: ServiceParameter = None,
-        statuses: StatusParameter = None,
-        ids: IdParameter = None,
-        group_ids: GroupParameter = None,
-        references: ReferenceParameter = None,
-        from_: FromParameter = None,
-        to: ToParameter = None,
-        start_from: StartFromParameter = None,
-        start_to: StartToParameter = None,
-        updated_since: SinceParameter = None,
-        order: OrderParameter = "asc",
-        expand: ExpandParameter = None,
-        limit: LimitParameter = LIMIT,
-        cursor: CursorParameter = None,
-    ) -> Response[Page[ListedReservationAnswer]]:
-        """List reservations.
-
-        By start, then id; with `updatedSince` by their last change, then id, and every page has a `next`.
-        """
-        caller = caller_of(request)
-        filters = Filters(
-            resources=resources,
-            customers=customers,
-            services=services,
-            statuses=statuses or (),
-            ids=ids,
-            groups=group_ids,
-            references=references,
-            from_=read_instant("from", from_),
-            to=read_instant("to", to),
-            start_from=read_instant("startFrom", start_from),
-            start_to=read_instant("startTo", start_to),
-            updated_since=read_instant("updatedSince", updated_since),
-        )
-        check_filter_values(
-            resource=resources,
-            customer=customers,
-            service=services,
-            status=statuses,
-            id=ids,
-            group=group_ids,
-            reference=references,
-        )
-        check_filters(filters, caller)
-        expansion = Expansion.read(expand, caller)
-        direction: Direction = -1 if order == "desc" else 1
-        found, following = await list_reservations(reservations.store, filters, caller, limit, cursor, direction)
-        objects = await expansion.objects(reservations.store, found)
-        return await _page(request, found, following, reservations, objects)
 
     @get(
         "/{reservation_id:str}",
@@ -241,30 +122,6 @@ class ReservationRoutes(Controller):
         return reservation_response(changed, reservations)
 
 
-@get(
-    "/customers/{customer_id:str}/reservations",
-    guards=[needs("reservations:read")],
-    responses=problems("not-found", "overloaded"),
-    operation_id="listCustomerReservations",
-    tags=["Reservations"],
-)
-async def list_customer_reservations(
-    request: Request,
-    customer_id: FromPath[str],
-    reservations: NamedDependency[Reservations],
-    limit: LimitParameter = LIMIT,
-    cursor: CursorParameter = None,
-) -> Response[Page[ReservationAnswer]]:
-    """List the reservations of a customer.
-
-    The newest start first.
-    """
-    found, following = await list_reservations_of_customer(
-        reservations.store, customer_id, caller_of(request), limit, cursor
-    )
-    return await _page(request, found, following, reservations)
-
-
 def reservation_response(
     reservation: Reservation, reservations: Reservations, *, status: int = HTTP_200_OK
 ) -> Response[ReservationAnswer]:
@@ -281,19 +138,4 @@ def _location(reservation: Reservation) -> str:
     return f"/v1/reservations/{reservation.id}"
 
 
-async def _page(
-    request: Request,
-    found: Sequence[BsonDocument],
-    following: str | None,
-    reservations: Reservations,
-    objects: Objects = NOTHING,
-) -> Response[Any]:
-    now = reservations.store.clock.now()
-
-    def page() -> ShownPage:
-        return ShownPage([expanded(shown(lenient_reservation(row), now), objects) for row in found], following)
-
-    return await built(request, page, parts=sum(map(history_length, found)) + len(found))
-
-
-router = Router("/v1", route_handlers=[ReservationRoutes, list_customer_reservations])
+router = Router("/v1", route_handlers=[ReservationRoutes, list_all, list_customer_reservations])
