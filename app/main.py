@@ -53,11 +53,13 @@ from app.reconciliation import routes as reconciliation_routes
 from app.reconciliation.findings.service import Findings
 from app.reconciliation.optimistic_followups import OptimisticFollowups
 from app.reconciliation.service import Reconciliations
-from app.reservations import group_routes, move_routes, status_routes
+from app.reservations import group_routes, move_routes, series_routes, status_routes
 from app.reservations import routes as reservation_routes
 from app.reservations.groups import Groups
 from app.reservations.hold_limits import HoldLimits
 from app.reservations.moves import Moves
+from app.reservations.series import AllSeries
+from app.reservations.series_plan import SeriesPlanner
 from app.reservations.service import Reservations
 from app.services import Providers, Services
 from app.settings import Settings, read_settings
@@ -158,6 +160,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
                 reports=Reports(opened, reader, work),
                 reservations=reservations,
                 scrape=scrape,
+                series=AllSeries(opened, booking, reservations, SeriesPlanner(reservations, reader), reader),
                 webhooks=Webhooks(opened, settings),
             )
             shutdown.on_announce(feed.end, providers.services.exports.end)
@@ -178,6 +181,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             status_routes.router,
             group_routes.router,
             move_routes.router,
+            series_routes.router,
             availability_routes.router,
             calendar_routes.router,
             utilisation_routes.router,

@@ -18,6 +18,7 @@ from app.reconciliation.findings.service import Findings
 from app.reconciliation.service import Reconciliations
 from app.reservations.groups import Groups
 from app.reservations.moves import Moves
+from app.reservations.series import AllSeries
 from app.reservations.service import Reservations
 from app.utilisation.service import Reports
 from app.webhooks.service import Webhooks
@@ -43,6 +44,7 @@ class Services:
     reports: Reports
     reservations: Reservations
     scrape: Scrape
+    series: AllSeries
     webhooks: Webhooks
 
 
@@ -118,6 +120,10 @@ class Providers:
         """The metrics."""
         return self.services.scrape
 
+    def series(self) -> AllSeries:
+        """The service behind reservations that recur."""
+        return self.services.series
+
     def webhooks(self) -> Webhooks:
         """The service behind webhooks."""
         return self.services.webhooks
@@ -141,5 +147,6 @@ class Providers:
             "reports": Provide(self.reports, sync_to_thread=False),
             "reservations": Provide(self.reservations, sync_to_thread=False),
             "scrape": Provide(self.scrape, sync_to_thread=False),
+            "series": Provide(self.series, sync_to_thread=False),
             "webhooks": Provide(self.webhooks, sync_to_thread=False),
         }

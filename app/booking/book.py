@@ -51,6 +51,7 @@ class Book(Intent[Reservation]):
     lifted_rules: frozenset[str] = frozenset()
     timezone: str | None = None
     group: ObjectId | None = None
+    series: ObjectId | None = None
     reservation: ObjectId = field(default_factory=ObjectId)
     pool_seed: int = field(default_factory=new_pool_seed)
     pool_round: int | None = 0
@@ -211,6 +212,7 @@ class Book(Intent[Reservation]):
             units=verdict.units,
             timezone=self.timezone or resource_rules.timezone,
             group=self.group,
+            series=self.series,
             notes=self.notes,
             reference=self.reference,
             metadata=self.metadata,

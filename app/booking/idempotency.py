@@ -16,7 +16,7 @@ from typing import Generic, Never, TypeVar
 
 from pydantic import ValidationError
 
-from app.booking.outcomes import Accepted
+from app.booking.outcomes import Accepted, BookedSeries
 from app.errors import Problem
 from app.storage.documents import Reservation, StoredAnswer
 from app.storage.reservation_steps import (
@@ -78,6 +78,8 @@ class Token(Generic[T_contra]):
 
 def _all_of(value: object) -> list[Reservation]:
     """The reservations that an answer about several is about."""
+    if isinstance(value, BookedSeries):
+        return [*value.reservations]
     return [each for each in value if isinstance(each, Reservation)] if isinstance(value, list) else []
 
 

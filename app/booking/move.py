@@ -25,12 +25,15 @@ from app.storage.occupancy import occupancy
 
 @dataclass(frozen=True, slots=True)
 class WantedMove:
-    """A move of one reservation: a patch, or a free resource of a `pool`, and the version that the caller has seen."""
+    """A move of one reservation: a patch, or a free resource of a `pool`, and the version that the caller has seen.
+
+    `version` None: the caller moves whatever version there is.
+    """
 
     reservation: ObjectId
     patch: Patch
     pool: tuple[ResourceId, ...]
-    version: int
+    version: int | None
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """The outcomes of an intent: accepted with its writes, refused by the rules, or not done."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -7,7 +8,7 @@ from app.domain.load import Occupancy
 from app.domain.rules import Verdict
 from app.errors import Problem
 from app.storage.bson_types import BsonDocument, Filter, UpdateDocument
-from app.storage.documents import Reservation
+from app.storage.documents import Reservation, Series
 from app.storage.reservations import RESERVATIONS
 from app.storage.span import Span
 
@@ -70,6 +71,19 @@ class Refused(Exception):  # noqa: N818  # a verdict, not an error
     def __init__(self, verdict: Verdict) -> None:
         super().__init__("; ".join(check.detail for check in verdict.failed))
         self.verdict = verdict
+
+
+@dataclass(frozen=True, slots=True)
+class BookedSeries:
+    """A new series, its reservations, and the occurrences that were left out, by their indexes, with the reasons.
+
+    `advice` has starts that are free instead, by the indexes of occurrences, whether they were left out or not.
+    """
+
+    series: Series
+    reservations: Sequence[Reservation]
+    skipped: Sequence[tuple[int, Refused]]
+    advice: Mapping[int, Sequence[str]]
 
 
 class Stranded(Exception):  # noqa: N818  # a verdict, not an error

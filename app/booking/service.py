@@ -13,7 +13,7 @@ from app.booking.confirm_extend import Confirm, Extend
 from app.booking.drivers import driver_for, replayed_answer
 from app.booking.edit import EditResource, EditService
 from app.booking.existing import ExistingIntent, ReservationMoved
-from app.booking.group import AllOrNothing, BookGroup
+from app.booking.group import AllOrNothing
 from app.booking.idempotency import AnyToken, Replay, Token
 from app.booking.import_rows import ChangeRow
 from app.booking.meter import Meter
@@ -21,6 +21,7 @@ from app.booking.move import Move, WantedMove
 from app.booking.patches import Patch
 from app.booking.priority import priority_requester
 from app.booking.reopen import Reopen
+from app.booking.several import Several
 from app.booking.slots import SLOTS
 from app.booking.submission import ExistingFields, submit_for_existing
 from app.cluster.heartbeat import Heartbeat
@@ -193,15 +194,14 @@ class BookingService:
         except ReservationMoved as error:
             raise Problem("stale", "It was moved since it was read; read it again and repeat the change.") from error
 
-    async def book_group(self, group: BookGroup) -> list[Reservation] | Replay:
-        """Book several times or resources, all or none.
+    async def book_several(self, intent: Several[T]) -> T | Replay:
+        """Book a group or a series: several times or resources, in one transaction.
 
         Raises:
-            MembersRefused: with all members that are refused.
-            Problem: `strict-only`, `overloaded`, `outcome-unknown`, `unavailable`.
+            MembersRefused, Problem: as `confirm_all` has them; of a series also `invalid`.
         """
-        self._check_transactions(len(group.members))
-        return await self.committer.submit(group)
+        self._check_transactions(len(intent.members))
+        return await self.committer.submit(intent)
 
     async def confirm_all(
         self, identities: Sequence[ObjectId], *, by: str, admin: bool = False, reason: str | None = None

@@ -53,6 +53,7 @@ _TAGS: Mapping[str, str] = {
     "Utilisation": "How much of the open time is booked.",
     "Reservations": "Times taken on resources: booked, held, confirmed, changed, cancelled.",
     "Groups": "Several reservations that are booked, confirmed, cancelled or moved all at once or not at all.",
+    "Series": "Reservations that recur by a rule, booked, moved and cancelled as one.",
     "Resources": "What can be booked, with its schedule and its times off.",
     "Services": "What can be done with resources: how long it takes and what rules it has.",
     "Customers": "Who books.",

@@ -15,6 +15,7 @@ Example: TypeAlias = tuple[str, dict[str, object]]
 
 _RESERVATION, _OTHER = "665f1f77bcf86cd799439011", "665f1f77bcf86cd799439012"
 _GROUP, _TIME_OFF = "665f1f77bcf86cd799439021", "665f1f77bcf86cd799439031"
+_SERIES = "665f1f77bcf86cd799439071"
 _RUN, _FINDING = "665f1f77bcf86cd799439041", "665f1f77bcf86cd799439051"
 _WEBHOOK, _EVENT = "665f1f77bcf86cd799439061", "0000000000000042"
 _SECRET = "x" * 43
@@ -27,6 +28,7 @@ PATH_PARAMETERS: Mapping[str, tuple[str, str]] = {
     "timeOffId": ("The id of the time off.", _TIME_OFF),
     "reservationId": ("The id of the reservation.", _RESERVATION),
     "groupId": ("The id of the group.", _GROUP),
+    "seriesId": ("The id of the series.", _SERIES),
     "reconciliationId": ("The id of the reconciliation.", _RUN),
     "keyPrefix": ("The prefix of the key.", "k3yprefx"),
     "webhookId": ("The id of the webhook.", _WEBHOOK),
@@ -179,6 +181,46 @@ BODIES: Mapping[str, Mapping[str, Example]] = {
     },
     "confirmGroup": _REASON,
     "cancelGroup": _REASON,
+    "createSeries": {
+        "monthly": (
+            "A room on the last Friday of each month",
+            {
+                "reservation": {
+                    "resource": "room-1",
+                    "service": "room-hire",
+                    "localStart": "2035-06-01T09:00",
+                    "localEnd": "2035-06-01T11:00",
+                },
+                "rule": "FREQ=MONTHLY;BYDAY=-1FR;UNTIL=20351231",
+                "onConflict": "refuse",
+            },
+        ),
+        "weekly": (
+            "A class twice a week, for one guest",
+            {
+                "reservation": {
+                    "resource": "studio",
+                    "service": "yoga",
+                    "customer": "mia",
+                    "localStart": "2035-06-04T18:00",
+                },
+                "rule": "FREQ=WEEKLY;BYDAY=MO,TH;COUNT=20",
+                "onConflict": "skip",
+                "except": ["2035-07-02"],
+            },
+        ),
+    },
+    "moveSeries": {
+        "later": (
+            "An hour later, from the second on",
+            {"from": "2035-06-07T00:00", "localStart": "2035-06-07T19:00", "reason": "The hall is taken"},
+        ),
+        "elsewhere": ("All of them to another resource", {"resource": "studio"}),
+    },
+    "confirmSeries": _REASON,
+    "cancelSeries": {
+        "rest": ("From a day on, with a reason", {"from": "2035-07-01T00:00", "reason": "Holidays"}),
+    },
     "createMoves": {
         "later": (
             "A day later",
@@ -413,6 +455,15 @@ _PLACED = {
     "resource": "ada",
     "reservation": _BOOKED,
 }
+_SKIPPED = {"localStart": "2035-06-11T11:00", "conflicts": [_TAKEN], "checks": [_CHECK]}
+_RECURRING = {
+    "id": _SERIES,
+    "rule": "FREQ=WEEKLY;COUNT=2",
+    "timezone": "Europe/Berlin",
+    "reservations": [_BOOKED | {"series": _SERIES}],
+    "skipped": [_SKIPPED],
+    "version": 1,
+}
 _GROUPED = {"id": _GROUP, "reservations": [_BOOKED | {"group": _GROUP}], "version": 1}
 
 _PROBLEM_MEMBERS: Mapping[ProblemName, dict[str, Any]] = {
@@ -476,6 +527,8 @@ ANSWERS: Mapping[str, object] = {
     "ReservationHistoryEntry": _ENTRY,
     "Group": _GROUPED,
     "MovedReservations": {"reservations": [_BOOKED]},
+    "Series": _RECURRING,
+    "SkippedOccurrence": _SKIPPED,
     "Resource": _RESOURCE,
     "ResourcePage": {"items": [_RESOURCE]},
     "Service": _SERVICE,

@@ -80,10 +80,12 @@ NextFree = Annotated[
 
 
 class MemberVerdict(Answer):
-    """What the rules say of one member of a group, or of one move."""
+    """What the rules say of one member of a group, of one move, or of one occurrence of a series."""
 
     index: Annotated[int, Field(ge=0)]
-    """Its place in the request, from 0."""
+    """Its place in the request, or in the series, from 0."""
+    local_start: str | None = None
+    """Of an occurrence: the local time that its rule gives."""
     conflicts: list[ConflictAnswer] | None = None
     """Up to 10 reservations that are in its way."""
     checks: list[RuleCheckAnswer]
@@ -92,10 +94,12 @@ class MemberVerdict(Answer):
 
 
 class MemberProblem(Answer):
-    """What is wrong with one member of a group, or with one move."""
+    """What is wrong with one member of a group, with one move, or with one occurrence of a series."""
 
     index: Annotated[int, Field(ge=0)]
-    """Its place in the request, from 0."""
+    """Its place in the request, or in the series, from 0."""
+    local_start: str | None = None
+    """Of an occurrence: the local time that its rule gives."""
     detail: str
     """What is wrong with it, as a sentence."""
 
@@ -137,7 +141,7 @@ class _MembersRefused(ProblemAnswer):
 
 class _WithMembers(ProblemAnswer):
     members: list[MemberProblem] | None = None
-    """In groups and moves: each member that this is about."""
+    """In groups, moves and series: each member that this is about."""
 
 
 class _HoldExpired(_WithMembers):

@@ -54,7 +54,7 @@ class Groups:
 
         async def book(seconds: float) -> list[Reservation] | Replay:
             group.deadline_seconds = seconds
-            return await self.booking.book_group(group)
+            return await self.booking.book_several(group)
 
         try:
             made = await self.reservations.holds.book_within(holds_of(group.members), book)

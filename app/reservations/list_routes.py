@@ -46,6 +46,9 @@ IdParameter = Annotated[list[str] | None, QueryParameter(name="id", description=
 GroupParameter = Annotated[
     list[str] | None, QueryParameter(name="group", description="Of one of these groups; repeatable.")
 ]
+SeriesParameter = Annotated[
+    list[str] | None, QueryParameter(name="series", description="Of one of these series; repeatable.")
+]
 ReferenceParameter = Annotated[
     list[str] | None, QueryParameter(name="reference", description="With one of your references; repeatable.")
 ]
@@ -91,6 +94,7 @@ async def list_all(
     statuses: StatusParameter = None,
     ids: IdParameter = None,
     group_ids: GroupParameter = None,
+    series_ids: SeriesParameter = None,
     references: ReferenceParameter = None,
     from_: FromParameter = None,
     to: ToParameter = None,
@@ -114,6 +118,7 @@ async def list_all(
         statuses=statuses or (),
         ids=ids,
         groups=group_ids,
+        series=series_ids,
         references=references,
         from_=read_instant("from", from_),
         to=read_instant("to", to),
@@ -128,6 +133,7 @@ async def list_all(
         status=statuses,
         id=ids,
         group=group_ids,
+        series=series_ids,
         reference=references,
     )
     check_filters(filters, caller)

@@ -141,8 +141,8 @@ def check_filters(filters: Filters, caller: Caller) -> None:
         raise invalid_parameter("to", "`to` must lie after `from`.")
     if filters.start_from is not None and filters.start_to is not None and filters.start_to <= filters.start_from:
         raise invalid_parameter("startTo", "`startTo` must lie after `startFrom`.")
-    narrow = (filters.resources, filters.customers, filters.ids, filters.groups, filters.references, caller.customer)
-    if filters.services is None or any(each is not None for each in (*narrow, filters.updated_since)):
+    named = (filters.resources, filters.customers, filters.ids, filters.groups, filters.series, filters.references)
+    if filters.services is None or any(each is not None for each in (*named, caller.customer, filters.updated_since)):
         return
     spans = ((filters.from_, filters.to), (filters.start_from, filters.start_to))
     longest = timedelta(days=SERVICE_SPAN_DAYS)

@@ -41,14 +41,33 @@ class ShownGroup:
     @classmethod
     def of(cls, identity: ObjectId | None, members: Sequence[ShownReservation]) -> "ShownGroup":
         """The group of these members; its version counts the changes of all."""
-        versions = [each.fields.get("version") for each in members]
-        changes = sum(version - 1 for version in versions if isinstance(version, int))
-        return cls(str(identity), members, 1 + changes)
+        return cls(str(identity), members, _version_of(members))
 
     def to_json(self) -> bytes:
         """The bytes that go out."""
         members = [each.fields for each in self.members]
         return _JSON.encode({"id": self.id, "reservations": members, "version": self.version})
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSeries:
+    """A series with its reservations, as `SeriesAnswer` describes it."""
+
+    id: str
+    fields: Mapping[str, object]
+    """What the series has beside its reservations."""
+    members: Sequence[ShownReservation]
+    skipped: Sequence[Mapping[str, object]]
+
+    @property
+    def version(self) -> int:
+        """From 1, one more with each change of a reservation."""
+        return _version_of(self.members)
+
+    def to_json(self) -> bytes:
+        """The bytes that go out."""
+        shown = {"id": self.id, **self.fields, "reservations": [each.fields for each in self.members]}
+        return _JSON.encode(shown | {"skipped": self.skipped, "version": self.version})
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +122,12 @@ def shown(reservation: Reservation, now: datetime) -> ShownReservation:
 def shown_as_stored(reservations: Iterable[Reservation]) -> list[ShownReservation]:
     """Reservations as they read when they were last changed: by no clock, so a replayed answer says the same."""
     return [shown(each, each.updated_at) for each in reservations]
+
+
+def _version_of(members: Iterable[ShownReservation]) -> int:
+    """The version of several reservations: 1 more than the number of their changes."""
+    versions = [each.fields.get("version") for each in members]
+    return 1 + sum(version - 1 for version in versions if isinstance(version, int))
 
 
 def _shown_entry(entry: HistoryEntry) -> dict[str, object]:

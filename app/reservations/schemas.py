@@ -79,11 +79,9 @@ class ReservationTime(Body):
     ] = None
 
 
-class NewReservation(ReservationTime):
-    """A time to book on a resource, or on any that offers the service."""
+class ReservationDetails(Body):
+    """What is booked, for whom, and where; without the time."""
 
-    start_time: Annotated[Instant | None, Field(description="Required, or `localStart` instead.")] = None
-    end_time: Annotated[Instant | None, Field(description="May be left out where the service sets it.")] = None
     resource: Annotated[
         ResourceReference | None, Field(description="Left out, or `any`: a free resource of the service's pool.")
     ] = None
@@ -101,6 +99,13 @@ class NewReservation(ReservationTime):
     reference: ExternalReference | None = None
     expires_in_seconds: HoldSeconds | None = None
     holder: Holder | None = None
+
+
+class NewReservation(ReservationDetails, ReservationTime):
+    """A time to book on a resource, or on any that offers the service."""
+
+    start_time: Annotated[Instant | None, Field(description="Required, or `localStart` instead.")] = None
+    end_time: Annotated[Instant | None, Field(description="May be left out where the service sets it.")] = None
 
 
 class ReservationPatch(ReservationTime):
@@ -221,6 +226,8 @@ class ReservationAnswer(Answer):
     """Yours."""
     group: str | None = None
     """The group that it was booked with."""
+    series: str | None = None
+    """The series of which it is an occurrence."""
     expires_at: Instant | None = None
     """When the hold expires."""
     version: int

@@ -139,6 +139,7 @@ class Reservations:
         force: bool = False,
         token: Token[Reservation] | None = None,
         group: ObjectId | None = None,
+        series: ObjectId | None = None,
         pools: Pools | None = None,
     ) -> Book:
         """The intent of a body, alone or as a member of a group, whose `pools` are read once for all members.
@@ -172,6 +173,7 @@ class Reservations:
             hold_seconds=wanted.expires_in_seconds,
             holder=wanted.holder,
             group=group,
+            series=series,
             token=token,
             lifted_rules=LIFTED_BY_FORCE if force else frozenset(),
         )

@@ -36,6 +36,7 @@ class ReservationFilters:
         statuses: With these statuses, as they read now: a hold whose time is over is expired.
         ids: With these ids, as texts.
         groups: Of the groups with these ids, as texts.
+        series: Of the series with these ids, as texts.
         references: With these references.
         from_: Only what ends after this instant.
         to: Only what starts before this instant.
@@ -49,6 +50,7 @@ class ReservationFilters:
     statuses: Sequence[str] = ()
     ids: Sequence[str] | None = None
     groups: Sequence[str] | None = None
+    series: Sequence[str] | None = None
     references: Sequence[str] | None = None
     from_: datetime | None = None
     to: datetime | None = None
@@ -67,15 +69,14 @@ class ReservationFilters:
             now: When a hold is over.
             by_object_id: Also find customers whose id of 24 digits another program stored as an ObjectId.
         """
-        found: list[Filter] = []
-        if self.ids is not None:
-            found.append(_any_of("_id", [form for each in self.ids for form in _ids_of(each)]))
-        if self.groups is not None:
-            found.append(_any_of("group", [group for each in self.groups if (group := object_id(each)) is not None]))
-        if self.references is not None:
-            found.append(_any_of("reference", self.references))
-        if self.resources is not None:
-            found.append(_any_of("resource", self.resources))
+        equalities: list[tuple[str, Sequence[object] | None]] = [
+            ("_id", None if self.ids is None else [form for each in self.ids for form in _ids_of(each)]),
+            ("group", _object_ids(self.groups)),
+            ("series", _object_ids(self.series)),
+            ("reference", self.references),
+            ("resource", self.resources),
+        ]
+        found = [_any_of(field, values) for field, values in equalities if values is not None]
         if self.customers is not None:
             found.append(customer_condition(self.customers, by_object_id=by_object_id))
         if self.services is not None:
@@ -115,6 +116,11 @@ def customer_condition(customers: Sequence[str], *, by_object_id: bool, field: s
 def _any_of(field: str, values: Sequence[object]) -> Filter:
     """The condition for any of these values; one of them is compared as it is, which every server looks up."""
     return {field: values[0] if len(values) == 1 else {"$in": [*values]}}
+
+
+def _object_ids(texts: Sequence[str] | None) -> Sequence[object] | None:
+    """Those of these ids that are ids of ours; None for no filter."""
+    return None if texts is None else [known for each in texts if (known := object_id(each)) is not None]
 
 
 def _ids_of(text: str) -> Sequence[object]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from bson import ObjectId
 
 from app.storage.bson_types import BsonDocument, Filter
-from app.storage.documents import Group, IdempotencyRecord, Reservation, StoredAnswer
+from app.storage.documents import Group, IdempotencyRecord, Reservation, Series, StoredAnswer
 from app.storage.reservation_updates import STAMP
 from app.storage.reservations import RESERVATIONS
 from app.storage.steps import Step, by_ids, find, insert
@@ -64,6 +64,11 @@ def read_answer_records(keys: Collection[str]) -> Step:
 def group_record(group: ObjectId, members: Sequence[Reservation]) -> tuple[str, BsonDocument]:
     """The collection and the document of a new group."""
     return Group.Settings.name, {"_id": group, "reservations": [each.id for each in members]}
+
+
+def series_record(series: Series) -> tuple[str, BsonDocument]:
+    """The collection and the document of a new series."""
+    return Series.Settings.name, series.to_mongo()
 
 
 def answer_record(

@@ -11,6 +11,7 @@ from typing import TypedDict
 
 from bson import ObjectId
 from motor.motor_asyncio import AsyncIOMotorCollection
+from pydantic import ValidationError
 from pymongo import ReadPreference
 
 from app.domain.ids import ResourceId
@@ -19,7 +20,7 @@ from app.errors import Problem
 from app.storage.bson_types import BsonDocument, Filter
 from app.storage.client import Store
 from app.storage.conflict_lookup import BRANCHES_MAX, FIELDS, branches, read_foreign, window
-from app.storage.documents import Group, Reservation
+from app.storage.documents import Group, Reservation, Series
 from app.storage.foreign_occupancies import OCCUPANCIES
 from app.storage.reach import Reach
 from app.storage.reservation_filters import (
@@ -84,6 +85,14 @@ class ReservationStore:
         members = row.get("reservations") if row else None
         ids = [each for each in members if isinstance(each, ObjectId)] if isinstance(members, list) else []
         return [*(await self.find_shown(ids)).values()]
+
+    async def find_series(self, series: ObjectId) -> Series | None:
+        """A series; None where there is none, or what another program keeps there is no series."""
+        row = await self._store.database[Series.Settings.name].find_one({"_id": series})
+        try:
+            return None if row is None else Series.model_validate(row)
+        except ValidationError:
+            return None
 
     async def list_by_start(
         self,

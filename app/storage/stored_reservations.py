@@ -214,6 +214,7 @@ _READERS: Mapping[str, Callable[[object], object]] = {
     "status": known_status,
     "history": _history,
     "group": _id,
+    "series": _id,
     "metadata": _object,
     "long": lambda value: value if isinstance(value, bool) else None,
     "idempotency": _object,

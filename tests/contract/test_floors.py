@@ -100,6 +100,7 @@ LIBRARIES = {
     "motor": ["app/storage/*.py"],
     "arq": ["worker/*.py", "app/cli/worker.py", "app/job_queue.py"],
     "cronsim": ["app/cron.py"],
+    "dateutil": ["app/reservations/recurrence.py"],
     "icalendar": ["app/calendars/rendering.py"],
     "limits": ["app/access/shared_counts.py"],
     "tenacity": ["app/retries.py", "app/importing/submission.py", "app/reconciliation/guard_updates.py"],

@@ -18,7 +18,7 @@ from app.settings import Settings
 
 ACTIONS = {
     *("create", "list", "get", "update", "delete", "replace"),
-    *("confirm", "extend", "cancel", "complete", "mark", "explain"),
+    *("confirm", "extend", "cancel", "complete", "mark", "move", "explain"),
     *("acknowledge", "accept", "assign", "resolve", "reopen", "transition", "erase", "export"),
     *("rotate", "revoke", "replay", "test", "stream"),
 }
@@ -161,6 +161,7 @@ def test_what_is_made_is_typed(described: dict[str, Any]) -> None:
     for name, status, component, headers in (
         ("createReservation", "201", "Reservation", {"ETag", "Location", "Idempotent-Replayed"}),
         ("createGroup", "201", "Group", {"ETag", "Location", "Idempotent-Replayed"}),
+        ("createSeries", "201", "Series", {"ETag", "Location", "Idempotent-Replayed"}),
         ("createMoves", "200", "MovedReservations", {"Idempotent-Replayed"}),
     ):
         answer = by_id[name]["responses"][status]
@@ -286,7 +287,7 @@ def test_optional_bodies_are_described(described: dict[str, Any]) -> None:
     for path, method, operation in operations(described):
         if "requestBody" in operation:
             verb = path.count("/") == 4 and method == "post" and not path.endswith("/time-off")
-            needed = path.endswith(("/extend", "/replay", "/{reservationId}/reopen"))
+            needed = path.endswith(("/extend", "/move", "/replay", "/{reservationId}/reopen"))
             optional = verb and not needed
             assert operation["requestBody"]["required"] is not (optional or path == "/v1/reconciliations"), path
 

@@ -34,6 +34,7 @@ ORDER = (
     *("getCalendarByAddress", "deleteResourceCalendarAddress", "deleteCustomerCalendarAddress"),
     "getUtilisation",
     *("createGroup", "getGroup", "confirmGroup", "cancelGroup"),
+    *("createSeries", "getSeries", "confirmSeries", "moveSeries", "cancelSeries"),
     *("createReconciliation", "listReconciliations", "getReconciliation"),
     *("listFindings", "getFinding", "assignFinding", "acknowledgeFinding", "acceptFinding", "reopenFinding"),
     *("transitionFindings", "resolveFinding"),
@@ -123,7 +124,7 @@ class Walk:
 
     def _remember(self, name: str, sample: Sample, body: Any) -> None:
         made = {"createTimeOff": "timeOffId", "createGroup": "groupId", "createReconciliation": "reconciliationId"}
-        made["createWebhook"] = "webhookId"
+        made |= {"createWebhook": "webhookId", "createSeries": "seriesId"}
         if name == "createKey":
             self.ids["keyPrefix"] = body["prefix"]
         elif name == "createCustomerCalendarAddress":

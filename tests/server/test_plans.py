@@ -22,7 +22,7 @@ from tests.support.reservation_rows import reservation_row
 from tests.support.step_driver import add_resource, running_booking_service
 from tests.support.times import DAY, HOUR, NINE
 
-GROWING = {"reservations", "guards", "resources", "services", "customers", "groups", "answers"}
+GROWING = {"reservations", "guards", "resources", "services", "customers", "groups", "series", "answers"}
 """The collections that grow with use."""
 HISTORY = {"reservations", "findings", "reconciliations"}
 """The collections that the worker reads and that grow with time."""
@@ -49,6 +49,13 @@ async def a_days_work(api: ApiClient) -> None:
     assert group == repeated
     ok(await api.get(f"/v1/groups/{group['id']}"))
     ok(await api.request("POST", f"/v1/groups/{group['id']}/cancel"))
+    weekly = {"resource": "room", "localStart": "2030-02-04T09:00", "localEnd": "2030-02-04T10:00"}
+    body = {"reservation": weekly, "rule": "FREQ=WEEKLY;COUNT=2", "onConflict": "skip"}
+    series = created(await api.request("POST", "/v1/series", json=body))
+    ok(await api.get(f"/v1/series/{series['id']}"))
+    ok(await api.request("POST", f"/v1/series/{series['id']}/move", json={"localStart": "2030-02-05T09:00"}))
+    ok(await api.request("POST", f"/v1/series/{series['id']}/cancel"))
+    ok(await api.get(RESERVATIONS, series=series["id"]))
     await api.read(first)
     ok(await api.get(RESERVATIONS, resource="room"))
     ok(await api.get("/v1/customers", externalId=["crm-1", "crm-2"]))

@@ -130,11 +130,19 @@ class Walk:
             "customerId": customer,
             "reservationId": booking["id"],
             "groupId": created(await api.request("POST", "/v1/groups", json=group))["id"],
+            "seriesId": await self._series(customer, start),
             "findingId": str(await insert_finding(api.store, len(self._names))),
             "reconciliationId": run.json()["id"],
             "secret": address["path"].split("/")[3],
             "keyPrefix": (await create_key(api.store, "named", ["reservations:read"])).key.id,
         }
+
+    async def _series(self, customer: str, start: Any) -> str:
+        """The id of a series of a customer."""
+        reservation = {"resource": "room", "service": "cut", "customer": customer}
+        reservation["localStart"] = f"{start + HOUR:%Y-%m-%dT%H:%M}"
+        series = {"reservation": reservation, "rule": "FREQ=DAILY;COUNT=2", "onConflict": "refuse"}
+        return str(created(await self._api.request("POST", "/v1/series", json=series))["id"])
 
     async def _make_invalid_keys(self) -> None:
         api, keys = self._api, Keys(self._api.store)

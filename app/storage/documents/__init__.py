@@ -29,7 +29,15 @@ from app.storage.documents.findings import Acceptance, Finding, FindingEntry, Fi
 from app.storage.documents.guards import Guard, GuardRow, Occupancy, RulesId, service_row
 from app.storage.documents.keys import FormerSecret, Key
 from app.storage.documents.processes import Beat, Deployment, Process
-from app.storage.documents.reservations import Group, HistoryEntry, IdempotencyRecord, Reservation, StoredAnswer
+from app.storage.documents.reservations import (
+    Group,
+    HistoryEntry,
+    IdempotencyRecord,
+    Reservation,
+    Series,
+    SeriesOccurrence,
+    StoredAnswer,
+)
 from app.storage.documents.runs import Delivery, Lease, QueuedRun, Run, RunKind, RunState, Watermark
 from app.storage.documents.sessions import Session, SignInLink
 from app.storage.documents.webhooks import FormerWebhookSecret, Webhook, WebhookDelivery
@@ -40,6 +48,7 @@ DOCUMENTS: tuple[type[StoredDocument], ...] = (
     Customer,
     Reservation,
     Group,
+    Series,
     IdempotencyRecord,
     Guard,
     Occupancy,
@@ -103,6 +112,8 @@ __all__ = [
     "RunKind",
     "RunState",
     "Schedule",
+    "Series",
+    "SeriesOccurrence",
     "Service",
     "Session",
     "SignInLink",

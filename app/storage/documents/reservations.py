@@ -1,4 +1,4 @@
-"""Reservations, their groups, and the stored answers of requests about them."""
+"""Reservations, their groups and series, and the stored answers of requests about them."""
 
 from datetime import datetime
 from typing import ClassVar
@@ -54,6 +54,7 @@ class Reservation(StoredDocument):
     """The caller's own name of the reservation; it need not be unique."""
     metadata: dict[str, object] | None = None
     group: PydanticObjectId | None = None
+    series: PydanticObjectId | None = None
     expires_at: datetime | None = None
     holder: str | None = None
     """The visitor who made the hold, as the key names them; clients never see it."""
@@ -122,6 +123,7 @@ class Reservation(StoredDocument):
                 partialFilterExpression={"status": "pending"},
             ),
             IndexModel([("group", ASCENDING)], name="reservation_group", sparse=True),
+            IndexModel([("series", ASCENDING)], name="reservation_series", sparse=True),
             # Lists of one resource, of one customer, and of those in one status.
             IndexModel(
                 [("resource", ASCENDING), ("startTime", ASCENDING), ("_id", ASCENDING)], name="reservation_resource"
@@ -161,6 +163,29 @@ class Group(StoredDocument):
 
     class Settings(StoredDocument.Settings):
         name = "groups"
+
+
+class SeriesOccurrence(SubDocument):
+    """A local time that the rule of a series gives; without a reservation where it was left out."""
+
+    local_start: str
+    reservation: PydanticObjectId | None = None
+
+
+class Series(StoredDocument):
+    """A reservation that recurs, as it was booked: what becomes of its reservations is in these alone.
+
+    It has no text of a customer, so an erasure has nothing to clear here.
+    """
+
+    id: PydanticObjectId = Field(alias="_id")
+    rule: str
+    timezone: str
+    except_: list[str] | None = Field(default=None, alias="except")
+    occurrences: list[SeriesOccurrence]
+
+    class Settings(StoredDocument.Settings):
+        name = "series"
 
 
 class IdempotencyRecord(StoredDocument):
