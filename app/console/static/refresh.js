@@ -2,11 +2,20 @@
 
 import { localize } from './time.js';
 
-/** An element of this page as the server renders it now; null where it could not be fetched, or is not there. */
+/** How often the page was asked for, and the last of these whose answer is known, by the id of the element. */
+let asked = 0;
+const answered = new Map();
+
+/**
+ * An element of this page as the server renders it now; null where it could not be fetched, is not there, or is older
+ * than what a later call has got.
+ */
 export async function fetched(id) {
-  let answer;
+  const mine = ++asked;
+  let answer, text;
   try {
     answer = await fetch(location.pathname + location.search, { cache: 'no-store', headers: { Accept: 'text/html' } });
+    text = await answer.text();
   } catch {
     return null;
   }
@@ -14,17 +23,22 @@ export async function fetched(id) {
     location.assign(answer.url);
     return null;
   }
-  if (!answer.ok) return null;
-  return new DOMParser().parseFromString(await answer.text(), 'text/html').getElementById(id);
+  if (!answer.ok || mine < (answered.get(id) ?? 0)) return null;
+  answered.set(id, mine);
+  return new DOMParser().parseFromString(text, 'text/html').getElementById(id);
 }
 
-/** Fetch this page and put its element of that id in the place of ours; whether it could be fetched. */
-export async function refresh(id) {
+/**
+ * Fetch this page and put its element of that id in the place of ours; whether ours is as it was fetched.
+ * `carry(old, fresh)` takes over what people have written meanwhile.
+ */
+export async function refresh(id, carry = () => {}) {
   const fresh = await fetched(id);
   const old = document.getElementById(id);
   if (!fresh) return false;
   localize(fresh);
   if (fresh.isEqualNode(old)) return true;
+  carry(old, fresh);
   const focused = old.contains(document.activeElement) ? document.activeElement : null;
   const place = focused && { id: focused.id, row: focused.closest('.row')?.dataset.id };
   old.replaceWith(fresh);

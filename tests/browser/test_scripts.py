@@ -1,0 +1,57 @@
+"""The modules of the console's scripts on their own, in a browser: answers out of turn, odd answers, odd locales."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.browser import Browser
+from tests.support.running_console import RunningConsole
+
+_SCRIPT = """
+const done = arguments[arguments.length - 1];
+const base = document.querySelector('script[src*="/console.js"]').src;
+const load = (name) => import(new URL(`${name}.js`, base));
+const tick = () => new Promise((resolve) => setTimeout(resolve));
+/* Answers to requests, in the order in which they are sent: each waits until it is told what to be. */
+const asked = [];
+const hold = () => {
+  window.fetch = (path) => new Promise((resolve) => asked.push({ path: String(path), answer: (body, options) => resolve(new Response(body, options)) }));
+};
+const until = async (holds) => { while (!holds()) await tick(); };
+const page = (text) => `<!doctype html><div id="board">${text}</div>`;
+(async () => { %s })().then(done, (error) => done(`${error}`));
+"""
+
+
+@pytest.fixture
+def today(console: RunningConsole, browser: Browser) -> Browser:
+    """The browser on a page that is loaded anew, signed in."""
+    if not browser.driver.get_cookie("reserva"):
+        browser.sign_in(console.key)
+    browser.open("/console/today")
+    browser.find("#live:not([hidden])")
+    return browser
+
+
+def run(browser: Browser, script: str) -> Any:
+    """What the body of an asynchronous function returns."""
+    return browser.driver.execute_async_script(_SCRIPT % script)
+
+
+def test_an_answer_that_is_overtaken(today: Browser) -> None:
+    """Of two looks at a page the later one counts, also where its answer comes first."""
+    shown = run(
+        today,
+        """
+        const { refresh } = await load('refresh');
+        hold();
+        const looks = [refresh('board'), refresh('board')];
+        asked[1].answer(page('new'));
+        await looks[1];
+        asked[0].answer(page('old'));
+        await looks[0];
+        return document.getElementById('board').textContent;
+        """,
+    )
+
+    assert shown == "new"
