@@ -99,6 +99,24 @@ def test_two_reviewers(overlaps: Overlaps, browser: Browser) -> None:
     assert [each for each in browser.errors() if "412" not in each] == []
 
 
+def test_what_is_written_meanwhile(overlaps: Overlaps, browser: Browser) -> None:
+    """What somebody else does appears, and a note that is being written stays, to its last letter."""
+    finding = overlaps.make("writing")
+    browser.open(f"/console/review/{finding['id']}")
+    browser.run(
+        "const ask = window.fetch;"
+        "window.fetch = async (...request) => { await new Promise((go) => { window.go = go; }); return ask(...request); }"
+    )
+    overlaps.ask("POST", f"/v1/findings/{finding['id']}/acknowledge", {"actor": "Max"})
+    browser.wait(lambda: browser.run("return 'go' in window"))
+    browser.find("#note").send_keys("they share")
+
+    browser.run("window.go()")
+    browser.wait(lambda: browser.text("#state") == "Acknowledged")
+
+    assert browser.find("#note").get_attribute("value") == "they share"
+
+
 def test_several_at_once(overlaps: Overlaps, browser: Browser) -> None:
     """One decision on what is selected: each is answered by itself, and what was refused stays selected."""
     first, second = overlaps.make("several-1"), overlaps.make("several-2")

@@ -13,16 +13,18 @@ const finding = () => document.getElementById('finding');
 const path = () => `/v1/findings/${finding().dataset.id}`;
 const version = () => Number(finding().dataset.version);
 
+/** Take over what is being written, up to the last letter before the finding is replaced. */
+function carry(old, fresh) {
+  for (const name of FIELDS) {
+    const [field, other] = [old, fresh].map((each) => each.querySelector(`#${name}`));
+    if (field && other && field.value !== field.defaultValue) other.value = field.value;
+  }
+  fresh.querySelector('details.text').open = old.querySelector('details.text').open;
+}
+
 /** The finding as it is now; what is being written stays. */
 async function update() {
-  const written = FIELDS.map((name) => document.getElementById(name)).filter((field) => field && field.value !== field.defaultValue);
-  const details = document.querySelector('details.text').open;
-  await refresh('finding');
-  for (const { id, value } of written) {
-    const field = document.getElementById(id);
-    if (field) field.value = value;
-  }
-  document.querySelector('details.text').open = details;
+  await refresh('finding', carry);
   keepActor(document.getElementById('actor'));
 }
 
