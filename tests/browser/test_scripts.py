@@ -55,3 +55,24 @@ def test_an_answer_that_is_overtaken(today: Browser) -> None:
     )
 
     assert shown == "new"
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [("'<h1>Bad gateway</h1>', { status: 502 }", 502), ("null, { status: 503 }", 503), ("'{', {}", 200)],
+)
+def test_an_answer_that_is_no_problem_document(today: Browser, answer: str, status: int) -> None:
+    """What a proxy says in the app's place is a refusal with a sentence as well."""
+    said = run(
+        today,
+        f"""
+        const {{ get }} = await load('api');
+        hold();
+        const answer = get('/v1/resources').catch((error) => [error.constructor.name, error.kind, error.message]);
+        asked[0].answer({answer});
+        return answer;
+        """,
+    )
+
+    assert said[:2] == ["Refused", "unreachable"]
+    assert f"answered in its place ({status})" in said[2]

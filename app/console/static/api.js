@@ -33,9 +33,10 @@ export async function call(method, path, { body, ifMatch, key, signal } = {}) {
   if (body !== undefined) headers['Content-Type'] = method === 'PATCH' ? 'application/merge-patch+json' : 'application/json';
   if (ifMatch !== undefined) headers['If-Match'] = typeof ifMatch === 'number' ? `"${ifMatch}"` : ifMatch;
   if (key !== undefined) headers['Idempotency-Key'] = key;
-  let answer;
+  let answer, text;
   try {
     answer = await fetch(path, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal, cache: 'no-store' });
+    text = await answer.text();
   } catch (error) {
     if (error.name === 'AbortError') throw error;
     throw new Refused({ type: '/problems/unreachable', title: '', detail: speak('layout.offline') }, 0);
@@ -44,10 +45,19 @@ export async function call(method, path, { body, ifMatch, key, signal } = {}) {
     location.assign(`/console/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`);
     return new Promise(() => {});
   }
-  const text = await answer.text();
-  const json = text ? JSON.parse(text) : null;
+  const json = parsed(text, answer);
   if (!answer.ok) throw new Refused(json, answer.status);
   return { body: json, tag: answer.headers.get('ETag') };
+}
+
+/** The JSON of an answer; a proxy that answers in the app's place has other words, or none. */
+function parsed(text, { ok, status }) {
+  if (ok && !text) return null;
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new Refused({ type: '/problems/unreachable', title: '', detail: speak('layout.garbled', { status }) }, status);
+  }
 }
 
 export const get = (path, options) => call('GET', path, options);
