@@ -57,6 +57,31 @@ def test_an_answer_that_is_overtaken(today: Browser) -> None:
     assert shown == "new"
 
 
+def test_what_the_rules_say_of_another_time(today: Browser) -> None:
+    """An answer about a time that is given up says nothing about the next one, and the next one gets its own."""
+    told = run(
+        today,
+        """
+        const { Explainer } = await load('calendar-rules');
+        hold();
+        const told = [];
+        const explainer = new Explainer((said) => told.push(said.ok));
+        explainer.ask({ resource: 'first' });
+        await until(() => asked.length === 1);
+        explainer.stop();
+        explainer.ask({ resource: 'second' });
+        await until(() => asked.length === 2);
+        asked[0].answer('{"bookable": true, "checks": []}');
+        await tick();
+        asked[1].answer('{"bookable": false, "checks": []}');
+        await until(() => told.length);
+        return told;
+        """,
+    )
+
+    assert told == [False]
+
+
 @pytest.mark.parametrize(
     ("answer", "status"),
     [("'<h1>Bad gateway</h1>', { status: 502 }", 502), ("null, { status: 503 }", 503), ("'{', {}", 200)],

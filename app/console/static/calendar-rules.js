@@ -18,30 +18,36 @@ export class Explainer {
   /** Ask; `question` has the parameters of /v1/availability/explain. */
   ask(question) {
     this.wanted = new URLSearchParams(Object.entries(question).filter(([, value]) => value !== undefined && value !== null && value !== ''));
-    this.timer ??= setTimeout(() => this.run(), PAUSE_MILLIS);
+    if (this.turn) return;
+    const turn = (this.turn = {});
+    setTimeout(() => this.run(turn), PAUSE_MILLIS);
   }
 
-  async run() {
-    while (this.wanted) {
+  /** Answer what is asked in a turn; one that was stopped meanwhile tells nothing more. */
+  async run(turn) {
+    while (this.turn === turn && this.wanted) {
       const asked = this.wanted;
       this.wanted = null;
-      let said;
-      try {
-        const { body } = await get(`/v1/availability/explain?${asked}`);
-        const failed = body.checks.filter((check) => !check.ok);
-        said = { ok: body.bookable, text: body.bookable ? speak('calendar.bookable') : failed.map((check) => check.detail).join(' ') };
-      } catch (error) {
-        if (!(error instanceof Refused)) throw error;
-        said = { ok: false, text: error.message };
-      }
-      if (!this.wanted && this.timer) this.tell(said);
+      const said = await explained(asked);
+      if (this.turn === turn && !this.wanted) this.tell(said);
     }
-    this.timer = null;
+    if (this.turn === turn) this.turn = null;
   }
 
   stop() {
-    clearTimeout(this.timer);
-    this.wanted = this.timer = null;
+    this.wanted = this.turn = null;
+  }
+}
+
+/** What the rules say, `{ ok, text }`; also why they were not asked. */
+async function explained(question) {
+  try {
+    const { body } = await get(`/v1/availability/explain?${question}`);
+    const failed = body.checks.filter((check) => !check.ok);
+    return { ok: body.bookable, text: body.bookable ? speak('calendar.bookable') : failed.map((check) => check.detail).join(' ') };
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    return { ok: false, text: error.message };
   }
 }
 
