@@ -101,3 +101,18 @@ def test_an_answer_that_is_no_problem_document(today: Browser, answer: str, stat
 
     assert said[:2] == ["Refused", "unreachable"]
     assert f"answered in its place ({status})" in said[2]
+
+
+@pytest.mark.parametrize("locale", ["th-TH", "fa-IR", "ar-SA-u-nu-arab", "en-US"])
+def test_wall_times_are_those_of_the_api(today: Browser, locale: str) -> None:
+    """Whichever calendar and digits the browser's locale has, what is sent has those of the API."""
+    wall = run(
+        today,
+        f"""
+        Object.defineProperty(navigator, 'language', {{ value: '{locale}', configurable: true }});
+        const {{ wall }} = await load('time');
+        return wall(Date.parse('2026-03-08T09:30:00Z'), 'Europe/Berlin');
+        """,
+    )
+
+    assert wall == "2026-03-08T10:30"

@@ -5,7 +5,7 @@ import { ask, element, notice, tried } from './dialog.js';
 import { draw } from './hours-draw.js';
 import { refresh } from './refresh.js';
 import { edited } from './stranded.js';
-import { instantOf } from './time.js';
+import { instantOf, wall as wallTime } from './time.js';
 import { DAY, DAYS, byDay, line, minutes, parse, read, shown, wall, weekly } from './week.js';
 import { speak, speakOf } from './words.js';
 
@@ -140,7 +140,7 @@ async function save(event) {
 async function load() {
   const answer = await tried(get(`${path}/schedule`));
   if (!answer) return;
-  const today = new Intl.DateTimeFormat('sv-SE', { timeZone: object.dataset.zone }).format(new Date());
+  const [today] = wallTime(new Date(), object.dataset.zone).split('T');
   const { weekly: stored, overrides = [] } = answer.body;
   state.always = stored === undefined;
   state.week = byDay(stored ?? []);

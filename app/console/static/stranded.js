@@ -2,12 +2,12 @@
 
 import { Refused, call } from './api.js';
 import { ask, element, refusal, show, tried } from './dialog.js';
-import { written } from './time.js';
+import { wall, written } from './time.js';
 import { speak, speakCount, speakOf } from './words.js';
 
 function line(booking, zone) {
   const start = new Date(booking.startTime);
-  const date = new Intl.DateTimeFormat('sv-SE', { timeZone: zone }).format(start);
+  const [date] = wall(start, zone).split('T');
   const of = encodeURIComponent(`resource:${document.getElementById('object').dataset.id}`);
   const day = element('a', { href: `/console/calendar?date=${date}&of=${of}`, target: '_blank' }, written(start, 'dated', zone));
   return element(

@@ -2,13 +2,13 @@
 
 const made = new Map();
 
-function format(zone, options) {
-  const key = `${zone} ${JSON.stringify(options)}`;
+function format(zone, options, locale = navigator.language) {
+  const key = `${locale} ${zone} ${JSON.stringify(options)}`;
   if (!made.has(key)) {
     try {
-      made.set(key, new Intl.DateTimeFormat(navigator.language, { ...options, timeZone: zone || undefined }));
+      made.set(key, new Intl.DateTimeFormat(locale, { ...options, timeZone: zone || undefined }));
     } catch {
-      made.set(key, new Intl.DateTimeFormat(navigator.language, { ...options, timeZone: 'UTC' }));
+      made.set(key, new Intl.DateTimeFormat(locale, { ...options, timeZone: 'UTC' }));
     }
   }
   return made.get(key);
@@ -40,10 +40,12 @@ export function writtenDates(first, last) {
   return format('UTC', { day: 'numeric', month: 'short', year: 'numeric' }).formatRange(first, last);
 }
 
-/** What the clocks of a zone show, as the API writes local times: `2026-03-08T09:30`. */
+const API_LOCALE = 'en-US-u-ca-gregory-nu-latn';
+const NUMERIC = { year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
+
+/** What the clocks of a zone show, as the API writes local times, `2026-03-08T09:30`: in no locale's calendar or digits. */
 export function wall(instant, zone) {
-  const numeric = { year: 'numeric', month: '2-digit', day: '2-digit', hour: '2-digit', minute: '2-digit', hourCycle: 'h23' };
-  const parts = Object.fromEntries(format(zone, numeric).formatToParts(instant).map((part) => [part.type, part.value]));
+  const parts = Object.fromEntries(format(zone, NUMERIC, API_LOCALE).formatToParts(instant).map((part) => [part.type, part.value]));
   return `${parts.year}-${parts.month}-${parts.day}T${parts.hour}:${parts.minute}`;
 }
 
