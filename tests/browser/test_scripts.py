@@ -116,3 +116,22 @@ def test_wall_times_are_those_of_the_api(today: Browser, locale: str) -> None:
     )
 
     assert wall == "2026-03-08T10:30"
+
+
+@pytest.mark.parametrize(
+    ("wall", "zone", "instant"),
+    [
+        ("2027-10-31T02:30", "Europe/Berlin", "2027-10-31T00:30"),  # twice: the first
+        ("2027-11-07T01:30", "America/New_York", "2027-11-07T05:30"),
+        ("2027-03-28T02:30", "Europe/Berlin", "2027-03-28T01:30"),  # never: later by the gap
+        ("2027-09-05T00:00", "America/Santiago", "2027-09-05T04:00"),  # the first instant of a day without midnight
+        ("2027-06-01T09:00", "Asia/Kolkata", "2027-06-01T03:30"),
+    ],
+)
+def test_instants_of_wall_times(today: Browser, wall: str, zone: str, instant: str) -> None:
+    """They are those of the API's schedules, also where the clocks change."""
+    found = run(
+        today, f"const {{ instantOf }} = await load('time'); return instantOf('{wall}', '{zone}').toISOString();"
+    )
+
+    assert found == f"{instant}:00.000Z"

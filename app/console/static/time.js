@@ -1,5 +1,8 @@
 // Instants as the browser's locale writes them, in the zone of a resource; and countdowns to an instant.
 
+const MINUTE = 60_000;
+const DAY = 1_440 * MINUTE;
+
 const made = new Map();
 
 function format(zone, options, locale = navigator.language) {
@@ -68,16 +71,13 @@ export function number(value) {
   return new Intl.NumberFormat(navigator.language).format(value);
 }
 
-/** The instant of a wall time, `2030-01-07T09:00`, in a zone; of one that there is twice, the first. */
-export function instantOf(wall, zone) {
-  const asUtc = Date.parse(`${wall}:00Z`);
-  const parts = { year: 'numeric', month: 'numeric', day: 'numeric', hour: 'numeric', minute: 'numeric', second: 'numeric', hourCycle: 'h23' };
-  const clock = new Intl.DateTimeFormat('en-US', { ...parts, timeZone: zone });
-  const offset = (instant) => {
-    const shown = Object.fromEntries(clock.formatToParts(instant).map((part) => [part.type, Number(part.value)]));
-    return Date.UTC(shown.year, shown.month - 1, shown.day, shown.hour, shown.minute, shown.second) - instant;
-  };
-  return new Date(asUtc - offset(asUtc - offset(asUtc)));
+/** The instant of a wall time, `2030-01-07T09:00`, in a zone: of one that there is twice the first; in a gap, later by the gap. */
+export function instantOf(local, zone) {
+  const asUtc = Date.parse(`${local}:00Z`);
+  const offset = (instant) => Date.parse(`${wall(instant, zone)}:00Z`) - Math.floor(instant / MINUTE) * MINUTE;
+  const [before, after] = [asUtc - offset(asUtc - DAY), asUtc - offset(asUtc + DAY)];
+  const found = [before, after].filter((instant) => wall(instant, zone) === local);
+  return new Date(found.length ? Math.min(...found) : before);
 }
 
 /** Write all times (also texts of pictures, with `data-instant`) and numbers within an element anew, and show what needs a script. */
