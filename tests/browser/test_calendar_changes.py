@@ -96,6 +96,22 @@ def test_book_and_take_the_next_free_time(console: RunningConsole, browser: Brow
     browser.errors()  # the answer 409 is one
 
 
+def test_book_the_same_once_more(console: RunningConsole, browser: Browser, monday: datetime) -> None:
+    """Whoever books what was booked before and cancelled since, books it, and is not shown the answer of that time."""
+    made: list[str] = []
+    see(browser, monday)
+    for _ in range(2):
+        at(browser, 0, 10.1).click().perform()
+        browser.wait(lambda: "Free" in browser.text("#book .said"))
+        browser.find("#book .primary").click()
+        made.append(browser.find(".drawn .booking").get_attribute("data-id"))
+        browser.run("document.querySelector('.toast').remove()")
+        console.http.post(f"/v1/reservations/{made[-1]}/cancel").raise_for_status()
+        browser.wait(lambda: not browser.all(".drawn .booking"))
+
+    assert len({*made}) == 2
+
+
 def test_draw_a_time_and_make_a_customer(console: RunningConsole, browser: Browser, monday: datetime) -> None:
     """Free time that is drawn is booked from its first to its last quarter, for a customer who is made by name."""
     see(browser, monday)

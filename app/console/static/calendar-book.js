@@ -170,6 +170,7 @@ export class BookDialog {
       const given = Object.fromEntries(Object.entries(optional).filter(([, value]) => value));
       const body = { resource: resource.value, ...given, guests: Number(guests.value), ...this.time() };
       const { body: made } = await post(`/v1/reservations${force ? '?force=true' : ''}`, body, { key: this.keyFor(JSON.stringify(body)) });
+      this.sent = null;
       this.dialog.close();
       notice(speak('calendar.booked'));
       await this.redraw(made.id);
@@ -182,7 +183,7 @@ export class BookDialog {
     return undefined;
   }
 
-  /** One key for each request that is sent, however often: what was not answered is not booked twice. */
+  /** One key for a request until it is answered, however often it is sent: what was not answered is not booked twice. */
   keyFor(body) {
     if (this.sent?.body !== body) {
       const bytes = crypto.getRandomValues(new Uint8Array(16));
