@@ -219,6 +219,30 @@ def test_move_by_keys(console: RunningConsole, browser: Browser, monday: datetim
     assert end - start == timedelta(minutes=75)
 
 
+def test_keys_while_a_move_is_sent(console: RunningConsole, browser: Browser, monday: datetime) -> None:
+    """It is sent once, however often Enter is pressed, and no key takes it back before it is answered."""
+    identity = book(console, monday + timedelta(hours=9))
+    see(browser, monday)
+    browser.run(
+        "const sent = window.fetch; window.patches = 0;"
+        "window.fetch = async (path, options) => {"
+        "  if (options.method === 'PATCH') {"
+        "    window.patches += 1; await new Promise((answer) => { window.answer = answer; });"
+        "  }"
+        "  return sent(path, options);"
+        "};"
+    )
+    booking(browser, identity).send_keys("m", Keys.ARROW_DOWN)
+
+    browser.press(Keys.ENTER, Keys.ENTER, Keys.ARROW_DOWN, Keys.ESCAPE)
+    browser.run("window.answer()")
+    browser.reads("Moved.")
+
+    assert browser.run("return window.patches") == 1
+    assert starts(console, identity, monday + timedelta(hours=9, minutes=15))
+    assert len(browser.all(".toast")) == 1
+
+
 def test_move_by_buttons(console: RunningConsole, browser: Browser, monday: datetime) -> None:
     """Who has neither a mouse nor keys moves a booking by buttons."""
     identity = book(console, monday + timedelta(hours=9))

@@ -21,7 +21,7 @@ export function usePointer(drawing, does) {
 
   root.addEventListener('pointerdown', (event) => {
     isDragged = false;
-    if (does.mover?.isMoving && !event.target.closest('.moving, .busy')) does.mover.cancel();
+    if (does.mover?.isMoving && !does.mover.isSent && !event.target.closest('.moving')) does.mover.cancel();
     if (event.button !== 0 || event.pointerType === 'touch' || !does.mover || does.mover.isMoving) return;
     const column = columnOf(event.target);
     if (!column) return;
@@ -69,7 +69,7 @@ export function usePointer(drawing, does) {
     } else if (span) does.book(column, span.start, span.end);
   });
   root.addEventListener('pointercancel', () => {
-    if (press?.booking && does.mover.isMoving) does.mover.cancel();
+    if (press?.booking && does.mover.isMoving && !does.mover.isSent) does.mover.cancel();
     leave();
   });
 

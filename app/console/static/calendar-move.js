@@ -32,6 +32,11 @@ export class Mover {
     return this.moved !== null;
   }
 
+  /** Whether it was dropped, and the API has not answered yet; until then it stays there. */
+  get isSent() {
+    return this.moved?.isSent === true;
+  }
+
   /** Take a booking: `whole`, or by its `start` or `end`; without a part by keys, which are also there as buttons. */
   begin(booking, part = null) {
     this.bar.classList.toggle('with-keys', part === null);
@@ -112,6 +117,7 @@ export class Mover {
 
   /** Leave it here: as the API allows it. */
   async drop() {
+    if (this.isSent) return undefined;
     const { booking, column, start, end } = this.moved;
     const resource = this.resource(column);
     const changes = {};
@@ -119,6 +125,7 @@ export class Mover {
     if (end - start !== booking.end - booking.start) changes.endTime = iso(end);
     if (resource !== booking.resource) changes.resource = resource;
     if (!Object.keys(changes).length) return this.cancel();
+    this.moved.isSent = true;
     booking.node.classList.add('busy');
     const before = { startTime: iso(booking.start), endTime: iso(booking.end), resource: booking.resource };
     const done = await this.change(booking, changes, { column, length: end - start });
@@ -169,6 +176,7 @@ export class Mover {
 
   /** Do what a key does; whether it does anything. */
   press(key, withShift = false) {
+    if (this.isSent) return true;
     if (key === 'Enter') this.drop();
     else if (key === 'Escape') this.cancel();
     else if (key.startsWith('Arrow')) this.step(key, withShift);
