@@ -30,6 +30,7 @@ async function update() {
 
 /** Do something, say what came of it, and show the finding as it is then. */
 async function attempt(action) {
+  if (finding().classList.contains('busy')) return;
   finding().classList.add('busy');
   try {
     notice(await action());

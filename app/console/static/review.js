@@ -33,6 +33,8 @@ async function update() {
 }
 
 async function say(to) {
+  if (many.classList.contains('busy')) return;
+  many.classList.add('busy');
   const body = { ids: [...picked], to, ...filled(many, 'note', 'actor') };
   const verb = speakOf('finding_verb', VERBS[to]);
   const answer = await tried(post('/v1/findings/words', body));
@@ -44,6 +46,7 @@ async function say(to) {
     if (refused.length) notice(speakCount('review.refused', refused.length, { detail: refused[0].problem.detail }), { bad: true });
     many.elements.note.value = '';
   }
+  many.classList.remove('busy');
   await update();
 }
 

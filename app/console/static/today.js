@@ -12,9 +12,10 @@ const REOPENED = new Set(['complete', 'no-show']);
 const update = () => refresh('board');
 
 async function act(form) {
+  const row = form.closest('.row');
+  if (row.classList.contains('busy')) return;
   const { verb, id } = form.dataset;
   if (verb in QUESTIONS && !(await ask(speak(QUESTIONS[verb]), { yes: speakOf('verb', verb) }))) return;
-  const row = form.closest('.row');
   row.classList.add('busy');
   const path = `/v1/reservations/${encodeURIComponent(id)}`;
   if (await tried(post(`${path}/${verb}`))) {
