@@ -39,10 +39,10 @@ def is_secure(connection: AnyConnection) -> bool:
     return sessions.is_public_secure or b"https" in {forwarded, connection.scope["scheme"].encode()}
 
 
-def session_of(connection: AnyConnection) -> Session | None:
-    """The session that a request was let in by, if it was by one."""
+def csrf_token_of(connection: AnyConnection) -> str:
+    """The token that proves that a page of the session of a request sent a change; empty without a session."""
     session: Session | None = scope_keys(connection.scope).get(_SESSION_KEY)
-    return session
+    return "" if session is None else session.csrf_token
 
 
 def has_session_cookie(connection: AnyConnection) -> bool:

@@ -15,7 +15,7 @@ from litestar.template import TemplateConfig
 from litestar.types import ExceptionHandlersMap
 from pymongo.errors import PyMongoError
 
-from app.access.signed_in import has_session_cookie, session_of
+from app.access.signed_in import csrf_token_of, has_session_cookie
 from app.caller import Caller
 from app.console.assets import assets
 from app.console.navigation import ENTRIES
@@ -79,7 +79,6 @@ def page(
         context: What the template shows.
     """
     caller = request.scope.get("user")
-    session = session_of(request)
     theme = read_cookie(request, THEME_COOKIE)
     shared = {
         "name": section or name,
@@ -90,7 +89,7 @@ def page(
         "asset": assets().address,
         "path": _own_address(request),
         "caller": caller,
-        "csrf": "" if session is None else session.csrf_token,
+        "csrf": csrf_token_of(request),
         "entries": [entry for entry in ENTRIES if isinstance(caller, Caller) and entry.is_for(caller)],
     }
     return Template(

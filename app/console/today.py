@@ -16,8 +16,10 @@ from app.domain.zones import local, zone
 from app.http.paging import MAX_LIMIT
 from app.reservations.queries import Filters, list_reservations
 from app.reservations.rendering import shown
+from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.stored_reservations import lenient_reservation
+from app.work import WorkPool
 
 AHEAD = timedelta(hours=38)
 """No zone's day ends later than this after its beginning anywhere."""
@@ -59,7 +61,8 @@ class Row:
     @property
     def resource(self) -> str:
         """What was booked."""
-        return self.names.resources.get(str(self.fields["resource"]), str(self.fields["resource"]))
+        resource = self.fields.get("resource")
+        return "" if resource is None else self.names.resources.get(str(resource), str(resource))
 
     @property
     def place(self) -> str:
@@ -97,8 +100,12 @@ class Today:
         yield "arrivals", self.arrivals
 
 
-async def read_today(store: Store, caller: Caller) -> Today:
-    """The lists for a caller, with what it may do."""
+async def read_today(store: Store, work: WorkPool, caller: Caller) -> Today:
+    """The lists for a caller, with what it may do.
+
+    Raises:
+        Problem: `overloaded` where too much work waits for a thread.
+    """
     now = store.clock.now()
     wanted = (
         Filters(statuses=("pending",), from_=now),
@@ -106,9 +113,15 @@ async def read_today(store: Store, caller: Caller) -> Today:
         Filters(statuses=("confirmed",), from_=now, to=now + AHEAD),
     )
     pages = await asyncio.gather(*(list_reservations(store, each, caller, MAX_LIMIT, None) for each in wanted))
-    pending, begun, current = ([shown(lenient_reservation(row), now).fields for row in rows] for rows, _ in pages)
-    names = await names_in(store, (*pending, *begun, *current))
+    names = await names_in(store, [row for rows, _ in pages for row in rows])
+    is_cut = any(following is not None for _, following in pages)
+    return await work.run(_lists, [rows for rows, _ in pages], names, caller, now, is_cut=is_cut)
 
+
+def _lists(
+    found: Sequence[Sequence[BsonDocument]], names: Names, caller: Caller, now: datetime, *, is_cut: bool
+) -> Today:
+    pending, begun, current = ([shown(lenient_reservation(row), now).fields for row in rows] for rows in found)
     at = to_millis(now)
 
     def rows(found: Sequence[Fields], *verbs: str) -> list[Row]:
@@ -119,7 +132,7 @@ async def read_today(store: Store, caller: Caller) -> Today:
         late=rows([each for each in begun if _at(each, "endTime", at) <= at], "complete", "no-show"),
         running=rows([each for each in current if _at(each, "startTime", at) <= at], "complete", "no-show"),
         arrivals=rows([each for each in current if _at(each, "startTime", at) > at and _is_today(each, at)], "cancel"),
-        is_cut=any(following is not None for _, following in pages),
+        is_cut=is_cut,
     )
 
 

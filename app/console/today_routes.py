@@ -8,7 +8,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, QueryParameter
 
 from app.access.routes import caller_of, in_session
-from app.console.pages import page, see
+from app.access.signed_in import csrf_token_of
+from app.console.pages import long_part, page, see
 from app.console.today import read_today
 from app.domain.lifecycle import Status
 from app.errors import not_found
@@ -25,9 +26,15 @@ Done = Annotated[str | None, QueryParameter(description="What a button has done.
 @get("/console/today", guards=[in_session("reservations:read")])
 async def today(request: Request, reservations: NamedDependency[Reservations], done: Done = None) -> Response[Any]:
     """Arrivals, what runs, what is late, and what is to be confirmed."""
-    lists = await read_today(reservations.store, caller_of(request))
+    lists = await read_today(reservations.store, request.work_pool, caller_of(request))
+    board = await long_part(request, "today-board", lists=lists, csrf=csrf_token_of(request))
     return page(
-        request, "today", lists=lists, now=reservations.store.clock.now(), done=done if done in _VERBS else None
+        request,
+        "today",
+        part=board,
+        is_cut=lists.is_cut,
+        now=reservations.store.clock.now(),
+        done=done if done in _VERBS else None,
     )
 
 
