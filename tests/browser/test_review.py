@@ -105,7 +105,10 @@ def test_what_is_written_meanwhile(overlaps: Overlaps, browser: Browser) -> None
     browser.open(f"/console/review/{finding['id']}")
     browser.run(
         "const ask = window.fetch;"
-        "window.fetch = async (...request) => { await new Promise((go) => { window.go = go; }); return ask(...request); }"
+        "window.fetch = async (...request) => {"
+        "  await new Promise((go) => { window.go = go; });"
+        "  return ask(...request);"
+        "};"
     )
     overlaps.ask("POST", f"/v1/findings/{finding['id']}/acknowledge", {"actor": "Max"})
     browser.wait(lambda: browser.run("return 'go' in window"))

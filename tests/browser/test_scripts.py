@@ -15,7 +15,9 @@ const tick = () => new Promise((resolve) => setTimeout(resolve));
 /* Answers to requests, in the order in which they are sent: each waits until it is told what to be. */
 const asked = [];
 const hold = () => {
-  window.fetch = (path) => new Promise((resolve) => asked.push({ path: String(path), answer: (body, options) => resolve(new Response(body, options)) }));
+  window.fetch = () => new Promise((resolve) => {
+    asked.push({ answer: (body, options) => resolve(new Response(body, options)) });
+  });
 };
 const until = async (holds) => { while (!holds()) await tick(); };
 const page = (text) => `<!doctype html><div id="board">${text}</div>`;
