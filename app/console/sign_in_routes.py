@@ -63,6 +63,7 @@ async def sign_out(request: Request) -> Response[Any]:
 @post("/console/preferences", guards=[open_to_all()])
 async def preferences(request: Request) -> Response[Any]:
     """Remember the language or the theme that a person has chosen, in the browser."""
+    check_origin(request)
     form = await read_form(request)
     chosen = {
         LANGUAGE_COOKIE: form.get("language") if form.get("language") in LANGUAGES else None,

@@ -285,13 +285,16 @@ async def test_a_link_opens_one_session(api: ApiClient, browser: httpx.AsyncClie
 
 
 async def test_a_form_of_another_site(api: ApiClient, browser: httpx.AsyncClient) -> None:
-    """It neither signs in, nor does anything in a session that there is."""
+    """It neither signs in, nor does anything in a session that there is, nor chooses how pages look."""
     foreign = await sign_in(browser, api.token, **{"Sec-Fetch-Site": "cross-site"})
     await sign_in(browser, api.token)
     without_token = await browser.post("/console/sign-out", data={"csrf": ""})
+    painted = await browser.post(
+        "/console/preferences", data={"theme": "dark"}, headers={"Sec-Fetch-Site": "cross-site"}
+    )
 
-    assert foreign.status_code == without_token.status_code == 403
-    assert "set-cookie" not in foreign.headers
+    assert foreign.status_code == without_token.status_code == painted.status_code == 403
+    assert not {"set-cookie"} & {*foreign.headers, *painted.headers}
     assert (await browser.get("/console/today")).status_code == 200
 
 
