@@ -26,6 +26,8 @@ from app.work import WorkPool
 
 PAGE = 100
 """Findings of a page of the queue."""
+NAMED_MAX = 3
+"""Reservations of a finding whose customers the queue names: a page of a hundred findings has ten thousand."""
 
 Listed: TypeAlias = Literal["open", "acknowledged", "accepted", "resolved", "all"]
 LISTS: tuple[Listed, ...] = ("open", "acknowledged", "accepted", "resolved", "all")
@@ -75,8 +77,8 @@ async def read_queue(
     """
     wanted = _filters(listed, resource)
     (page, shown), *others = await asyncio.gather(
-        findings.page(wanted, order, PAGE, cursor),
-        *(findings.page(_filters(each, resource), order, 1, None) for each in LISTS[:-1]),
+        findings.page(wanted, order, PAGE, cursor, reservations_max=NAMED_MAX),
+        *(findings.page(_filters(each, resource), order, 1, None, reservations_max=0) for each in LISTS[:-1]),
     )
     counts: dict[Listed, int] = {name: found.total for name, (found, _) in zip(LISTS, others, strict=False)}
     counts["all"] = sum(counts.values())

@@ -84,19 +84,24 @@ async def test_a_long_queue(api: ApiClient, browser: httpx.AsyncClient) -> None:
 
 
 async def test_a_heavy_queue(api: ApiClient, browser: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Findings with hundreds of reservations are put together beside the event loop."""
+    """Of hundreds of reservations those are read that are named; long histories are made beside the event loop."""
+    history = [{"at": NINE, "by": "worker", "to": "open"}] * 100
     for number in range(11):
-        await insert_finding(api.store, number, reservations=[ObjectId() for _ in range(100)], reservationCount=100)
+        ids = [ObjectId() for _ in range(100)]
+        await insert_finding(api.store, number, reservations=ids, reservationCount=100, history=history)
     threads: list[threading.Thread] = []
+    read: list[int] = []
 
     def noted(shown: ShownFindings) -> list[FindingAnswer]:
         threads.append(threading.current_thread())
+        read.extend(len(each.reservations) for each in shown.findings)
         return finding_answers(shown)
 
     monkeypatch.setattr(review, "finding_answers", noted)
     answer = await browser.get(REVIEW)
 
-    assert answer.text.count('class="row"') == 11
+    assert answer.text.count('class="row"') == answer.text.count("97 more") == 11
+    assert read == [3] * 11
     assert threads
     assert threading.main_thread() not in threads
 

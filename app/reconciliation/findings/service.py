@@ -56,15 +56,21 @@ class Findings:
         self._availability = availability
 
     async def page(
-        self, filters: FindingFilters, order: FindingOrder, limit: int, cursor: str | None
+        self,
+        filters: FindingFilters,
+        order: FindingOrder,
+        limit: int,
+        cursor: str | None,
+        *,
+        reservations_max: int = SHOWN_RESERVATIONS,
     ) -> tuple[ListedFindings, ShownFindings]:
-        """A page of findings, with their reservations as they are now.
+        """A page of findings, each with the first of its reservations as they are now.
 
         Raises:
             Problem: `invalid` for filters that make no sense, and a cursor of another list.
         """
         found = await listing.list_findings(self.store, filters, order, limit, cursor)
-        return found, await self.with_context(found.findings)
+        return found, await self.with_context([_cut(each, reservations_max) for each in found.findings])
 
     async def read(self, identity: str) -> ShownFindings:
         """One finding, with proposals.
@@ -129,3 +135,12 @@ class Findings:
     async def _with_proposals(self, finding: Finding) -> ShownFindings:
         found = await proposals.proposals(self.store, self._availability, finding)
         return (await self.with_context([finding]))._replace(proposals=found)
+
+
+def _cut(finding: Finding, most: int) -> Finding:
+    """A finding with the first of its reservations alone."""
+    if len(finding.reservations) <= most:
+        return finding
+    count = finding.reservation_count or len(finding.reservations)
+    cut: Finding = finding.model_copy(update={"reservations": finding.reservations[:most], "reservation_count": count})
+    return cut
