@@ -20,17 +20,20 @@ from app.domain.zones import day_of, parse_day, zone
 from app.errors import invalid_parameter, not_found
 from app.http.request import Request
 from app.http.routing import get
-from app.storage.catalogue import CatalogueStore, with_active
+from app.storage.bson_types import BsonDocument
+from app.storage.catalogue import CatalogueStore, with_active, with_any
 from app.storage.client import Store
 from app.storage.documents import Resource, Service
 from app.storage.stored_catalogue import LONG_FIELDS
 
-CHOICES_MAX = 500
+CHOICES_MAX = 1_000
 """Resources, and services, that can be chosen from a list; others by their address."""
 SIDE_BY_SIDE_MAX = 8
 """Resources that a day shows at a time."""
 POOL_MAX = 50
 """Resources of a pool that are drawn together."""
+_UNNAMED = LONG_FIELDS | {"description", "metadata"}
+"""What a list to choose from does not show."""
 
 ViewParameter = Annotated[View, QueryParameter(name="view", description="A day, a week or a month.")]
 DateParameter = Annotated[str | None, QueryParameter(name="date", description="A local date in the view.")]
@@ -157,14 +160,17 @@ async def _read_subject(store: Store, of: str) -> Subject:
         Problem: `invalid` for a value that names nothing; `not-found`.
     """
     stored = CatalogueStore(store)
-    rows = await stored.find_rows(Resource, with_active(active=True), CHOICES_MAX, after=None, without=LONG_FIELDS)
-    services = await stored.find_rows(Service, with_active(active=True), CHOICES_MAX, after=None, without=LONG_FIELDS)
-    names = {row["_id"]: str(row.get("name", row["_id"])) for row in rows}
+    rows = await stored.find_rows(Resource, with_active(active=True), CHOICES_MAX, after=None, without=_UNNAMED)
+    services = await stored.find_rows(Service, with_active(active=True), CHOICES_MAX, after=None, without=_UNNAMED)
+    names = _names(rows)
     kind, _, identity = of.partition(":")
     if of == "all":
         found = [*names]
     elif kind == "service":
-        found = [row["_id"] for row in rows if identity in (row.get("services") or ())]
+        offering = with_any("services", [identity]) | with_active(active=True)
+        pool = await stored.find_rows(Resource, offering, CHOICES_MAX, after=None, without=_UNNAMED)
+        names = names | _names(pool)
+        found = [row["_id"] for row in pool]
     elif kind == "resource":
         names = names | await stored.find_names(Resource, {identity})
         if identity not in names:
@@ -177,8 +183,13 @@ async def _read_subject(store: Store, of: str) -> Subject:
         [ResourceId(each) for each in found],
         names,
         [Choice(f"resource:{row['_id']}", names[row["_id"]]) for row in rows],
-        [Choice(f"service:{row['_id']}", str(row.get("name", row["_id"]))) for row in services],
+        [Choice(f"service:{key}", name) for key, name in _names(services).items()],
     )
+
+
+def _names(rows: Sequence[BsonDocument]) -> dict[str, str]:
+    """The names of objects by their ids; what has none is known by its id."""
+    return {row["_id"]: str(row.get("name", row["_id"])) for row in rows}
 
 
 router = Router("/", route_handlers=[calendar])

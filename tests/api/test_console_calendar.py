@@ -57,6 +57,23 @@ async def test_a_week_of_a_pool(api: ApiClient, browser: httpx.AsyncClient) -> N
     assert 'data-resources="attic cellar"' in shown
 
 
+async def test_many_resources(api: ApiClient, browser: httpx.AsyncClient) -> None:
+    """A pool has all that offer its service, and each of a thousand resources can be chosen."""
+    await api.service()
+    await api.resource("a000", name="First", services=["cut"])
+    (row,) = [each async for each in api.store.database["resources"].find()]
+    more = [{**row, "_id": f"a{number:03}", "services": []} for number in range(1, 999)]
+    await api.store.database["resources"].insert_many(more)
+    await api.resource("b", name="Last", services=["cut"])
+    await api.booked(resource="b")
+
+    shown = (await browser.get(CALENDAR, params={"view": "week", "of": "service:cut", "date": str(NINE.date())})).text
+
+    assert 'data-resources="a000 b"' in shown
+    assert re.findall(r"</strong> <span>(\w+)</span>", shown) == ["Last"]
+    assert shown.count('<option value="resource:') == 1_000
+
+
 async def test_a_month(api: ApiClient, browser: httpx.AsyncClient) -> None:
     """Whole weeks, with the first bookings of each day and how many more there are."""
     await api.resource(capacity=9)
