@@ -11,12 +11,13 @@ from app.caller import Caller
 from app.deadline import LEAST_SECONDS
 from app.domain.ids import ResourceId
 from app.domain.lifecycle import BLOCKING
-from app.errors import Problem, not_found
+from app.errors import Problem, invalid_field, not_found
 from app.refusals import refusal
 from app.reservations.group_refusals import Occurrences, members_refused, verdict_json
 from app.reservations.hold_limits import holds_of
 from app.reservations.refusals import MemberPlace
 from app.reservations.rendering import ShownReservation, ShownSeries, shown_as_stored
+from app.reservations.schemas import ANY
 from app.reservations.series_moves import Shift, StoredSeries, check_reference, nothing_to_come
 from app.reservations.series_plan import IN_RESERVATION, SeriesPlanner, in_reservation
 from app.reservations.series_schemas import NewSeries, SeriesMove
@@ -184,6 +185,8 @@ class AllSeries:
         """
         if wanted.local_start is None and wanted.local_end is None and wanted.resource is None:
             raise Problem("invalid", "Say where the occurrences go: `localStart`, `localEnd` or `resource`.")
+        if wanted.resource == ANY:
+            raise invalid_field("resource", "A series moves to one resource; name it, or move its reservations singly.")
         found, now = await self.read(identity, caller), self.store.clock.millis()
         first = found.place_of(wanted.from_)
         lasting, places = found.lasting(first, now), found.upcoming(first, now)

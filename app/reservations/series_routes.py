@@ -1,15 +1,17 @@
 """`/v1/series`."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from litestar import Controller, Response, Router
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from litestar.status_codes import HTTP_200_OK, HTTP_201_CREATED
+from typing_extensions import override
 
 from app.access.routes import caller_of, needs
 from app.booking import BookedSeries, Replay
-from app.http.answers import stored_response, versioned
+from app.http.answers import Encodable, made, stored_response, versioned
 from app.http.openapi import problems
 from app.http.request import Request
 from app.http.request_checks import HARMLESS_KEY, REPLAYED_KEY
@@ -64,15 +66,15 @@ class SeriesRoutes(Controller):
         """
         caller = caller_of(request)
 
-        def render(made: BookedSeries) -> RenderedAnswer:
-            answer = shown_new_series(made, caller)
+        def render(booked: BookedSeries) -> RenderedAnswer:
+            answer = shown_new_series(booked, caller)
             return rendered(answer, _location(answer), answer.version)
 
         token = await token_of(request, caller, render, own_document=True)
-        made = await series.book(data, caller, token)
-        if isinstance(made, Replay):
-            return stored_response(made.answer, replayed=True)
-        answer = shown_new_series(made, caller)
+        booked = await series.book(data, caller, token)
+        if isinstance(booked, Replay):
+            return stored_response(booked.answer, replayed=True)
+        answer = shown_new_series(booked, caller)
         return versioned(answer, answer.version, status=HTTP_201_CREATED, location=_location(answer))
 
     @get(
@@ -88,10 +90,7 @@ class SeriesRoutes(Controller):
 
         A key that is bound to a customer sees a series if all of its reservations are that customer's.
         """
-        answer = _shown(await series.read(series_id, caller_of(request)), series)
-        if any(each.changed_by_time for each in answer.members):
-            request.mark_changeable()
-        return versioned(answer, answer.version)
+        return await _response(request, await series.read(series_id, caller_of(request)), series)
 
     @post("/{series_id:str}/move", responses=_MOVE, operation_id="moveSeries", **_VERB)
     async def move(
@@ -104,7 +103,7 @@ class SeriesRoutes(Controller):
         of all; a refusal lists `members`, by their index among the reservations. Repeating it is harmless. To move one
         alone, update its reservation.
         """
-        return _response(await series.move(series_id, data, caller_of(request)), series)
+        return await _response(request, await series.move(series_id, data, caller_of(request)), series)
 
     @post("/{series_id:str}/confirm", responses=_CONFIRM, operation_id="confirmSeries", **_VERB)
     async def confirm(
@@ -119,7 +118,8 @@ class SeriesRoutes(Controller):
         Those that have ended stay as they are; if one of the holds has expired, none is confirmed. Without
         `reservations:admin`, holds of services with `approval` become requests, as single ones do.
         """
-        return _response(await series.confirm(series_id, _from(data), caller_of(request), reason_of(data)), series)
+        changed = await series.confirm(series_id, _from(data), caller_of(request), reason_of(data))
+        return await _response(request, changed, series)
 
     @post("/{series_id:str}/cancel", responses=_CANCEL, operation_id="cancelSeries", **_VERB)
     async def cancel(
@@ -134,21 +134,42 @@ class SeriesRoutes(Controller):
         Those that have begun or ended stay as they are. Repeating it is harmless. To cancel one alone, cancel its
         reservation.
         """
-        return _response(await series.cancel(series_id, _from(data), caller_of(request), reason_of(data)), series)
+        changed = await series.cancel(series_id, _from(data), caller_of(request), reason_of(data))
+        return await _response(request, changed, series)
 
 
 def _from(change: SeriesStatusChange | None) -> str | None:
     return None if change is None else change.from_
 
 
-def _shown(found: StoredSeries, series: AllSeries) -> ShownSeries:
+@dataclass(frozen=True, slots=True)
+class _EncodedSeries(Encodable):
+    """A series as it is sent; `changed_by_time`: it has a hold that has expired since it was stored."""
+
+    json: bytes
+    version: int
+    changed_by_time: bool
+
+    @override
+    def to_json(self) -> bytes:
+        """The bytes that go out."""
+        return self.json
+
+
+async def _response(request: Request, found: StoredSeries, series: AllSeries) -> Response[SeriesAnswer]:
+    """A series as it is now; one with long histories is encoded in a thread."""
     now = series.store.clock.now()
-    return shown_series(found.series, [shown(each, now) for each in found.reservations])
 
+    def encode() -> _EncodedSeries:
+        members = [shown(each, now) for each in found.reservations]
+        answer = shown_series(found.series, members)
+        return _EncodedSeries(answer.to_json(), answer.version, any(each.changed_by_time for each in members))
 
-def _response(found: StoredSeries, series: AllSeries) -> Response[SeriesAnswer]:
-    answer = _shown(found, series)
-    return versioned(answer, answer.version)
+    parts = sum(len(each.history) + 1 for each in found.reservations)
+    encoded = await made(request.work_pool, encode, parts=parts)
+    if encoded.changed_by_time:
+        request.mark_changeable()
+    return versioned(encoded, encoded.version)
 
 
 def _location(answer: ShownSeries) -> str:

@@ -12,6 +12,7 @@ import pytest
 from app.domain.instants import render
 from tests.support.api_client import ApiClient, booking_body, created, ok, path_of, problem
 from tests.support.database_check import highest_loads
+from tests.support.findings import reconcile
 from tests.support.series_requests import SERIES, post_series, series_verb
 from tests.support.shared_apps import SharedApps
 from tests.support.times import DAY, HOUR, NINE
@@ -240,6 +241,19 @@ class TestBooking:
         made = created(await post_series(api, None, timezone="Europe/Berlin", **pool))
         assert starts(made)[0] == "01-07T08:00"
 
+    async def test_an_erasure_clears_the_stored_answer(self, api: ApiClient) -> None:
+        """Notes of a customer are gone from the occurrences, and from the answer that is repeated."""
+        room = await room_of(api)
+        await api.add("customers", id=room)
+        first = await post_series(api, room, customer=room, notes="by the window", key=f"{room}-erase")
+        ok(await api.request("POST", f"/v1/customers/{room}/erase"))
+        again = created(await post_series(api, room, customer=room, notes="by the window", key=f"{room}-erase"))
+
+        assert {each["notes"] for each in created(first)["reservations"]} == {"by the window"}
+        assert [each.get("notes") for each in again["reservations"]] == [None] * 4
+        assert all("notes" not in row for row in await stored(api, room))
+        assert "window" not in str(await api.store.database["series"].find().to_list(None))
+
 
 class TestVerbs:
     """All of a series, or from one occurrence on."""
@@ -333,6 +347,7 @@ class TestVerbs:
             ({"localStart": "2030-01-07"}, "/localStart"),
             ({"localEnd": "2030-01-07T08:00"}, "/localEnd"),
             ({"resource": "nowhere"}, "/resource"),
+            ({"resource": "any"}, "/resource"),
             ({"startTime": render(NINE)}, "/startTime"),
         ],
     )
@@ -372,7 +387,10 @@ class TestStorms:
     """Series beside series and single bookings."""
 
     async def test_no_resource_is_above_its_capacity(self, api: ApiClient) -> None:
-        """Series that refuse and that skip, singles and moves, all at once: what was accepted is there, and fits."""
+        """Series that refuse and that skip, singles and moves, all at once: what was accepted is there, and fits.
+
+        A reconciliation of all of them has no finding, and neither has a count of the stored rows without the app.
+        """
         chance = Random(7)
         rooms = [await room_of(api, capacity=capacity) for capacity in (1, 1, 2)]
         answers = await asyncio.gather(*(_request(api, chance, rooms) for _ in range(60)))
@@ -386,6 +404,8 @@ class TestStorms:
         rows = [row for room in rooms for row in await stored(api, room)]
         loads = highest_loads(row for row in rows if row["status"] in {"pending", "confirmed"})
         assert [loads[room] for room in rooms] == [1, 1, 2]
+        await reconcile(api)
+        assert ok(await api.get("/v1/findings", resource=rooms))["total"] == 0
         stored_ids = {str(row["_id"]) for row in rows}
         acknowledged = {each["id"] for body in made for each in body.get("reservations", [body])}
         assert acknowledged == stored_ids if not counted[503] else acknowledged <= stored_ids
