@@ -20,7 +20,7 @@ from app.storage.bson_types import BsonDocument, Filter, Row
 from app.storage.client import Store
 from app.storage.documents import Event, Lease
 from app.storage.event_placing import EVENTS
-from app.storage.event_rows import fault_of, read_event, time_of
+from app.storage.event_rows import fault_of, placed_at, read_event
 
 RELAY = "events"
 """The name of the lease of the relay."""
@@ -152,7 +152,9 @@ class EventLog:
         await self.store.database[Lease.Settings.name].update_one({"_id": RELAY}, raised)
 
     async def prune(self, days: int) -> int:
-        """Remove the first events if they are so many days old, up to the first that is not; how many. 0 days: none.
+        """Remove the first events if they were placed so many days ago, up to the first that was not; how many.
+
+        0 days: none. What waited in the outbox for longer, because no worker ran, is kept as long as any other.
 
         The floor is raised before they go, so that no reader looks for what is being removed.
 
@@ -163,10 +165,10 @@ class EventLog:
             return 0
         before = self.store.clock.now() - timedelta(days=days)
         events = self._collection(EVENTS)
-        fields = {"at": 1, "key": 1}
+        fields = {"at": 1, "placedAt": 1, "key": 1}
         first = await events.find({}, fields, sort=[("_id", 1)], limit=PRUNE_BATCH).to_list(None)
         placed = (row for row in first if isinstance(row["_id"], int))
-        old = [row["_id"] for row in takewhile(lambda row: time_of(row) < before, placed)]
+        old = [row["_id"] for row in takewhile(lambda row: placed_at(row) < before, placed)]
         if not old:
             return 0
         await self.raise_floor(old[-1])

@@ -96,7 +96,7 @@ def place_events(
     left = STATES_BYTES_MAX
     events = []
     for number, row in enumerate(placed, 1):
-        events.append(_event_at(place + number, row, states, left))
+        events.append(_event_at(place + number, row, states, left) | {"placedAt": now})
         left -= _size(events[-1].get("state", {})) or 0
     if events:
         yield insert("events.insert", EVENTS, events)

@@ -80,9 +80,13 @@ def _parts(key: object) -> tuple[object, int | None, str]:
     return object_id(subject) or subject, number, operation
 
 
-def time_of(row: Row) -> datetime:
-    """When a stored event happened, of which at least the time and the key were read."""
-    return _time(row.get("at"), _parts(row.get("key"))[2])
+def placed_at(row: Row) -> datetime:
+    """When a stored event got its place, of which at least the times and the key were read; else when it happened.
+
+    An event may have waited long for its place: whoever follows has seen it no earlier.
+    """
+    placed = instant(row.get("placedAt"))
+    return _time(row.get("at"), _parts(row.get("key"))[2]) if placed is None else from_millis(placed)
 
 
 def _time(value: object, operation: str) -> datetime:

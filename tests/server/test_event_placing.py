@@ -150,6 +150,7 @@ async def test_damaged_events(store: Store) -> None:
     assert len(store.damaged_events) == 5
     assert await EventLog(store).damaged(100) == [5, 4, 3, 2, 1]
     assert await EventLog(store).prune(1) == 0
+    await store.database["events"].update_many({}, {"$unset": {"placedAt": ""}})
     for place in range(1, 5):
         await store.database["events"].update_one({"_id": place}, {"$set": {"at": later(0) - 9_999 * HOUR}})
     store.clock.now = lambda: later(0)  # type: ignore[method-assign]  # it is read alone

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -174,11 +174,28 @@ async def test_the_command(store: Store, database_url: str) -> None:
     assert [row["_id"] async for row in store.database["answers"].find()] == ["new"]
 
 
+async def place_on_days(store: Store, now: datetime) -> None:
+    """An event of each of the last forty days, placed on that day."""
+    await add_events(store, *(event_document(each, 1, at=now - each * DAY) for each in range(40, 0, -1)))
+    await place_all(store)
+    for place in range(1, 41):
+        placed = {"placedAt": now - (41 - place) * DAY}
+        await store.database["events"].update_one({"_id": place}, {"$set": placed})
+
+
+async def test_events_that_waited_long(store: Store) -> None:
+    """An event that got its place today is kept, however long no worker ran."""
+    await add_events(store, event_document(1, 1, at=store.clock.now() - 40 * DAY))
+    await place_all(store)
+
+    assert await prune(store, Settings()) == removed()
+    assert await EventLog(store).bounds() == (0, 1)
+
+
 async def test_old_events(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     """Events are kept for their time; whoever reads from the beginning starts behind those that were removed."""
     now = store.clock.now()
-    await add_events(store, *(event_document(each, 1, at=now - each * DAY) for each in range(40, 0, -1)))
-    await place_all(store)
+    await place_on_days(store, now)
     monkeypatch.setattr(event_log, "PRUNE_BATCH", 3)
     log = EventLog(store)
 
@@ -194,8 +211,7 @@ async def test_old_events(store: Store, monkeypatch: pytest.MonkeyPatch) -> None
 async def test_events_that_go_while_they_are_read(store: Store) -> None:
     """A reader that has looked at the floor before events were removed is told that they are gone, and gets no gap."""
     now = store.clock.now()
-    await add_events(store, *(event_document(each, 1, at=now - each * DAY) for each in range(40, 0, -1)))
-    await place_all(store)
+    await place_on_days(store, now)
     log = EventLog(store)
     floor, last = await log.bounds()
 

@@ -42,7 +42,7 @@ class OutboxEvent(ChangeEvent):
 
 
 class Event(ChangeEvent):
-    """An event in the log: its id is its place, `key` the id that it had in the outbox.
+    """An event in the log: its id is its place, `key` the id that it had in the outbox, `placed_at` when it got it.
 
     `state` is the subject as it was stored when the event got its place; None where it was not there any more, or where
     there is nothing to show of it.
@@ -50,6 +50,7 @@ class Event(ChangeEvent):
 
     id: int = Field(alias="_id")
     key: str
+    placed_at: datetime | None = None
     state: dict[str, Any] | None = None
 
     class Settings(StoredDocument.Settings):

@@ -11,7 +11,7 @@ from hypothesis import strategies as some
 
 from app.events.rendering import shown_event
 from app.storage.documents import OutboxEvent
-from app.storage.event_rows import fault_of, read_event, time_of, whole_event
+from app.storage.event_rows import fault_of, placed_at, read_event, whole_event
 from app.storage.outbox import EVENT_TYPES, event_key
 
 OPERATION = ObjectId.from_datetime(datetime(2035, 5, 1, tzinfo=UTC))
@@ -70,7 +70,7 @@ def test_whatever_is_in_a_damaged_event_it_is_shown(damage: dict[str, Any], data
     assert {type(shown[name]) for name in ("type", "at", "by")} == {str}
     assert isinstance(shown["version"], int)
     assert shown.keys() & {"reservation", "finding", "customer"}
-    assert type(time_of({**LOGGED, **damage})) is datetime
+    assert type(placed_at({**LOGGED, **damage})) is datetime
 
 
 @pytest.mark.parametrize("name", [*WHOLE])
@@ -102,7 +102,7 @@ def test_what_is_whole_stays_as_it_is() -> None:
 
     assert whole_event(row) is row
     assert read_event(LOGGED)[1] is None
-    assert read_event(LOGGED)[0].model_dump(by_alias=True) == LOGGED
+    assert read_event(LOGGED)[0].to_mongo() == LOGGED
 
 
 @given(some.dictionaries(some.sampled_from([*WHOLE]), values))
