@@ -91,6 +91,11 @@ class WebhookStore:
         rows = await self.store.database[_WEBHOOKS].find(waiting, {"history": 0}).sort("_id", 1).to_list(None)
         return _readable(rows)
 
+    async def ahead(self, last: int) -> list[Webhook]:
+        """The webhooks whose cursor is beyond a place."""
+        rows = await self.store.database[_WEBHOOKS].find({"cursor": {"$gt": last}}).sort("_id", 1).to_list(None)
+        return _readable(rows)
+
     async def move_cursor(self, webhook: Webhook, to: int) -> Webhook | None:
         """Move the cursor over events that are not wanted; None where somebody else has set it meanwhile."""
         return await self._update_matching(_at_its_cursor(webhook), {"$set": {"cursor": to}})

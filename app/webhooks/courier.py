@@ -88,6 +88,21 @@ class Courier:
                     break  # the next look at the bounds shows the new floor
         return current is None or current.cursor != webhook.cursor
 
+    async def take_back(self) -> None:
+        """Set cursors that are beyond the end of the log back to it, so that what comes next is not passed over.
+
+        A dump that was made while processes ran can have the webhooks as they were later than the log.
+
+        Raises:
+            pymongo.errors.PyMongoError: the database failed.
+        """
+        last = (await self._log.bounds()).last
+        for webhook in await self._stored.ahead(last):
+            end, now = (await self._log.bounds_for(webhook.cursor)).last, self._store.clock.now()
+            if webhook.cursor > end:
+                log.warning("a webhook goes on from the end of the log", webhook=str(webhook.id), cursor=webhook.cursor)
+                await self._stored.update_webhook(webhook, change_by_worker(webhook, {"cursor": end}, now))
+
     def _is_due(self, webhook: Webhook, bounds: Bounds) -> bool:
         waits = is_waiting(webhook.next_at, self._store.clock.now())
         return webhook.active and webhook.paused_at is None and not waits and webhook.cursor < bounds.last

@@ -64,6 +64,8 @@ class Dispatcher:
         self._under_way: dict[ObjectId, asyncio.Task[None]] = {}
         self._grant: Grant | None = None
         self._beat_at = 0.0
+        self._is_taken_back = False
+        """Whether no cursor is beyond the log, as far as a restored database may have it."""
         self._bell = asyncio.Event()
         self._stopping = False
         self._task: asyncio.Task[None] | None = None
@@ -112,6 +114,10 @@ class Dispatcher:
                 self._grant = await self._leases.acquire(new_owner(), WEBHOOKS, dead_seconds=DEAD_SECONDS)
                 if self._grant is None:
                     return BEAT_SECONDS
+                self._is_taken_back = False
+            if not self._is_taken_back:
+                await self._courier.take_back()
+                self._is_taken_back = True
             await self._beat(self._grant)
             bounds = await self._log.bounds()
             now = self._store.clock.now()

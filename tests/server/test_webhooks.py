@@ -200,6 +200,20 @@ class TestDelivery:
         assert (await read(store, webhook)).cursor == 2
         assert [each.webhook.id for each in await read_figures(store)] == [webhook.id]
 
+    async def test_a_cursor_beyond_the_log_is_taken_back(self, store: Store, hook: theirs.Receiver) -> None:
+        """After a dump that has webhooks later than the log, the events that come next are passed over by none."""
+        await log_events(store, 3)
+        webhook = await add_webhook(store, hook.url)
+        await store.database["webhooks"].update_one({"_id": webhook.id}, {"$set": {"cursor": 5}})
+        sender = dispatcher_of(store)
+        await look(sender)
+        places = await log_events(store, 3)
+        await look(sender)
+
+        assert ids(hook) == places
+        after = await read(store, webhook)
+        assert (after.cursor, after.history[-1].by, after.history[-1].changed) == (6, "worker", ["cursor"])
+
     async def test_what_follows_shares_a_connection(self, store: Store, hook: theirs.Receiver) -> None:
         """A receiver that keeps connections is connected to once for all that waits, and anew for what comes later."""
         hook.keeps_connections, hook.answer = True, TestFailures.says(b"HTTP/1.1 204 No Content\r\n\r\n")
