@@ -5,18 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.calendars.rendering import CalendarEvent
-from app.catalogue.queries import read_those
 from app.domain.lifecycle import STATUSES
 from app.reservations.rendering import shown
 from app.storage.bson_types import BsonDocument
+from app.storage.catalogue import CatalogueStore
 from app.storage.client import Store
-from app.storage.documents import CatalogueObject, Customer, Reservation, Resource, Service
-from app.storage.stored_catalogue import LONG_FIELDS
-from app.storage.stored_reservations import lenient_reservation
+from app.storage.documents import Customer, Reservation, Resource, Service
+from app.storage.stored_reservations import brief_reservation
 from app.storage.values import identity
 
-UNREAD = ("history", "metadata", "idempotency", "formerCustomers")
-"""Fields of stored reservations that no calendar shows, and that may be long."""
 BUSY = "Busy"
 """What an event is called that names nobody."""
 
@@ -33,14 +30,14 @@ class Names:
     async def read(cls, store: Store, rows: Sequence[BsonDocument]) -> "Names":
         """The names for some stored reservations, by one read for each kind."""
 
-        async def names_of(kind: type[CatalogueObject], field: str) -> dict[str, str]:
-            wanted = {text for row in rows if (text := identity(row.get(field))) is not None}
-            return {each.id: each.name for each in await read_those(store, kind, wanted, without=LONG_FIELDS)}
+        def ids(field: str) -> set[str]:
+            return {text for row in rows if (text := identity(row.get(field))) is not None}
 
+        catalogue = CatalogueStore(store)
         return cls(
-            resources=await names_of(Resource, "resource"),
-            services=await names_of(Service, "service"),
-            customers=await names_of(Customer, "customer"),
+            resources=await catalogue.find_names(Resource, ids("resource")),
+            services=await catalogue.find_names(Service, ids("service")),
+            customers=await catalogue.find_names(Customer, ids("customer")),
         )
 
 
@@ -48,11 +45,11 @@ def calendar_event(row: BsonDocument, now: datetime, names: Names | None) -> Cal
     """A stored reservation in a calendar; None for one of another program whose times or status cannot be read.
 
     Args:
-        row: The reservation as it is stored, without `UNREAD`.
+        row: The reservation as it is stored, without its long fields.
         now: When a hold is over.
         names: What names it; None: it says when alone.
     """
-    stored = lenient_reservation({**row, "history": []})
+    stored = brief_reservation(row)
     read_as = shown(stored, now)
     status = read_as.fields.get("status")
     times: tuple[object, ...] = (stored.start_time, stored.end_time, stored.created_at, stored.updated_at)

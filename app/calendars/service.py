@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from app.access.keyring import Keyring
 from app.access.tokens import hash_of
-from app.calendars.entries import BUSY, UNREAD, Names, calendar_event
+from app.calendars.entries import BUSY, Names, calendar_event
 from app.calendars.rendering import rendered
 from app.caller import Caller
 from app.catalogue.queries import read
@@ -25,6 +25,7 @@ from app.storage.client import Store
 from app.storage.documents import CalendarAddress, CalendarKind, Customer, Resource
 from app.storage.reservations import ReservationStore
 from app.storage.stored_catalogue import LONG_FIELDS
+from app.storage.stored_reservations import BRIEF_WITHOUT
 from app.work import WorkPool
 
 DAYS_BACK, DAYS_AHEAD = 30, 366
@@ -98,7 +99,8 @@ class Calendars:
             from_=after,
             to=before,
         ).seen_by(caller)
-        rows = await ReservationStore(self.store).list_by_start(filters, None, rows_max=EVENTS_MAX + 1, without=UNREAD)
+        reservations = ReservationStore(self.store)
+        rows = await reservations.list_by_start(filters, None, rows_max=EVENTS_MAX + 1, without=BRIEF_WITHOUT)
         if len(rows) > EVENTS_MAX:
             raise invalid_parameter("to", f"It has more than {EVENTS_MAX:,} reservations then; ask for a shorter span.")
         names = await Names.read(self.store, rows) if question.names and caller.may("reservations:read") else None

@@ -12,7 +12,7 @@ import msgspec
 from app.importing.formulas import guarded
 from app.reservations.rendering import shown
 from app.storage.bson_types import BsonDocument
-from app.storage.stored_reservations import lenient_reservation
+from app.storage.stored_reservations import brief_reservation
 
 COLUMNS = (
     "id",
@@ -27,8 +27,6 @@ COLUMNS = (
     "notes",
 )
 """In the order of the file."""
-UNREAD = ("history", "metadata", "idempotency", "formerCustomers")
-"""Fields of stored reservations that no column shows, and that may be long."""
 
 Format: TypeAlias = Literal["csv", "jsonl"]
 ExportRow: TypeAlias = Mapping[str, object]
@@ -50,11 +48,11 @@ class FileFormat:
 
 
 def export_row(stored: BsonDocument, now: datetime) -> ExportRow | None:
-    """The columns of a stored reservation, as it reads now; None for a hold that is not over.
+    """The columns of a reservation as it reads now, stored with all but long fields; None for a hold that is not over.
 
     A hold is nobody's booking yet, and an import would make a request of it, which takes the time for good.
     """
-    fields = shown(lenient_reservation({**stored, "history": []}), now).fields
+    fields = shown(brief_reservation(stored), now).fields
     if fields["status"] == "pending" and "expiresAt" in fields:
         return None
     return {name: fields[name] for name in COLUMNS if name in fields}

@@ -16,13 +16,14 @@ from pymongo.errors import PyMongoError
 from app.caller import Caller
 from app.deadline import detached
 from app.errors import Problem
-from app.exporting.rows import UNREAD, FileFormat, export_row
+from app.exporting.rows import FileFormat, export_row
 from app.http.file_stream import BrokenOffError
 from app.storage.bson_types import BsonDocument
 from app.storage.capabilities import Shape
 from app.storage.client import Store
 from app.storage.reservation_filters import ReservationFilters, StartPosition
 from app.storage.reservations import ReservationStore
+from app.storage.stored_reservations import BRIEF_WITHOUT
 
 EXPORTS_MAX = 8
 EXPORTS_PER_KEY_MAX = 2
@@ -112,7 +113,9 @@ class Exports:
 
     async def _page(self, filters: ReservationFilters, after: StartPosition | None) -> Sequence[BsonDocument]:
         rows_max = PAGE_ROWS[self.store.shape]
-        return await ReservationStore(self.store).list_by_start(filters, after, rows_max=rows_max, without=UNREAD)
+        return await ReservationStore(self.store).list_by_start(
+            filters, after, rows_max=rows_max, without=BRIEF_WITHOUT
+        )
 
     def _check_time(self, began: float) -> None:
         """Break off what takes too long, or longer than the process has.

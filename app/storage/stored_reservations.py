@@ -22,6 +22,9 @@ FIRST_YEAR, LAST_YEAR = 1968, 2203
 """The years in which all that is booked here lies, with the longest buffers; instants outside are shown but not
 computed with."""
 
+BRIEF_WITHOUT = ("history", "metadata", "idempotency", "formerCustomers")
+"""Fields that a brief reservation is read without: they may be long, and files and calendars have no place for them."""
+
 _DATES = ("startTime", "endTime", "blockStart", "blockEnd")
 _COUNTS = ("units", "guests", "version")
 _NONE = type(None)
@@ -86,6 +89,11 @@ def lenient_reservation(row: Row) -> Reservation:
     made["history"] = [entry for each in history if (entry := _entry(each)) is not None]
     known: Reservation = Reservation.model_construct(**made)
     return known
+
+
+def brief_reservation(row: Row) -> Reservation:
+    """The same of a row that was read without `BRIEF_WITHOUT`: it has no history."""
+    return lenient_reservation({**row, "history": []})
 
 
 def customer_of(row: Row) -> str | None:
