@@ -20,6 +20,7 @@ from tests.bench import (
     groups,
     growth,
     holds,
+    indexes,
     kills,
     memory,
     pages,
@@ -60,6 +61,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "events": events.run,
     "delays": delays.run,
     "pages": pages.run,
+    "indexes": indexes.run,
 }
 
 
