@@ -170,6 +170,24 @@ async def test_a_front_desk_sees_its_day_in_one_request(coworking: ApiClient, mo
     assert len(bridge.sent) == 4
 
 
+async def test_a_regular_is_seated_for_a_year_in_one_request(
+    coworking: ApiClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At nine by the clock in summer and winter; weeks in which all places are taken are skipped and named."""
+    desk = await coworking.with_scopes("reservations:read", "reservations:write")
+    bridge = Bridge(coworking.client)
+    script = Script(FRONT_DESK, bridge, monkeypatch, desk.token)
+    for _ in range(3):
+        await script.run("seat", "2030-02-04T08:00", "2030-02-04T18:00", 1, "eve")
+
+    bridge.sent.clear()
+    series = await script.run("every_week", "2030-01-07T09:00", "2030-01-07T12:00", 52, "ann")
+    starts = [each["startTime"] for each in series["reservations"]]
+    assert bridge.sent == ["POST /v1/series"]
+    assert (len(starts), [each["localStart"] for each in series["skipped"]]) == (51, ["2030-02-04T09:00"])
+    assert {start[11:16] for start in starts} == {"08:00", "07:00"}
+
+
 async def test_a_front_desk_takes_its_notes_back(coworking: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who came and who did not, in one request each, and one more to take it back; a closed table is cleared by one."""
     desk = await coworking.with_scopes("reservations:read", "reservations:write", "reservations:admin")
