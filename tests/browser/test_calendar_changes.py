@@ -147,6 +147,7 @@ def test_a_time_that_the_clocks_show_twice(console: RunningConsole, browser: Bro
     browser.run("document.querySelector('#book [name=service]').value = ''")
     browser.find("#book .primary").click()
     browser.wait(lambda: len(browser.all("#book .next-free")) == 2)
+    offered = [each.text.partition("(")[2] for each in browser.all("#book .next-free")]
 
     browser.all("#book .next-free")[1].click()
     browser.wait(lambda: not browser.all("#book[open]"))
@@ -154,7 +155,50 @@ def test_a_time_that_the_clocks_show_twice(console: RunningConsole, browser: Bro
     span = {"from": "2027-10-31T00:00:00Z", "to": "2027-10-31T04:00:00Z", "resource": "room-1"}
     (made,) = console.http.get("/v1/reservations", params=span).json()["items"]
     assert (made["startTime"], made["endTime"]) == ("2027-10-31T01:30:00.000Z", "2027-10-31T02:15:00.000Z")
+    assert offered == ["GMT+2)", "GMT+1)"]
     browser.errors()  # the answer 422 is one
+
+
+def test_any_of_a_pool(console: RunningConsole, browser: Browser, monday: datetime) -> None:
+    """Where the resources of a service are drawn together, any of them that is free is booked."""
+    browser.open(f"/console/calendar?view=week&of=service:room-hire&date={(monday + timedelta(hours=12)).date()}")
+    browser.find(".calendar.drawn")
+    browser.run(f"document.getElementById('calendar').scrollTop = {9 * HOUR_PIXELS - 60}")
+    at(browser, 0, 12.1).click().perform()
+    browser.wait(lambda: "Free" in browser.text("#book .said"))
+    chosen = browser.run("return document.querySelector('#book [name=resource]').value")
+
+    browser.find("#book .primary").click()
+
+    made = read(console, browser.find(".drawn .booking").get_attribute("data-id"))
+    assert chosen == "any"
+    assert made["resource"] in {"room-1", "room-2"}
+    assert made["service"] == "room-hire"
+
+
+def test_some_days(console: RunningConsole, browser: Browser, monday: datetime) -> None:
+    """A service of full days is booked from its first to its last day."""
+    stay = {"id": "stay", "name": "Stay", "durationType": "full-day", "maxDays": 5}
+    chalet = {"id": "chalet", "name": "Chalet", "timezone": "Europe/Berlin", "services": ["stay"], "serviceOnly": True}
+    console.http.post("/v1/services", json=stay).raise_for_status()
+    console.http.post("/v1/resources", json=chalet).raise_for_status()
+    first = (monday + timedelta(hours=12)).date()
+    browser.open(f"/console/calendar?view=week&of=resource:chalet&date={first}")
+    browser.find(".calendar.drawn")
+    at(browser, 0, 9.1).click().perform()
+    browser.wait(lambda: "Free" in browser.text("#book .said"))
+    last = browser.find("#book [name=last]")
+    browser.run(
+        "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))",
+        last,
+        str(first + timedelta(days=2)),
+    )
+
+    browser.find("#book .primary").click()
+
+    made = read(console, browser.find(".drawn .booking").get_attribute("data-id"))
+    start, end = (datetime.fromisoformat(made[name]) for name in ("startTime", "endTime"))
+    assert (start, end) == (monday, monday + timedelta(days=3))
 
 
 def test_drag_and_undo(console: RunningConsole, browser: Browser, monday: datetime) -> None:

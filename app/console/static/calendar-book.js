@@ -2,20 +2,24 @@
 
 import { Refused, all, get, post } from './api.js';
 import { CustomerField } from './calendar-customers.js';
-import { MINUTE, instantOfWall } from './calendar-geometry.js';
+import { MINUTE } from './calendar-geometry.js';
 import { Explainer, choices, reasons } from './calendar-rules.js';
 import { element, notice } from './dialog.js';
-import { wall } from './time.js';
+import { instantOf, wall } from './time.js';
 import { speak } from './words.js';
 
 const USUAL_MINUTES = 60;
 const SERVICES_MAX = 1_000;
 
 const DAY_MINUTES = 24 * 60;
+/** The API's name for whichever resource of a pool is free. */
+const ANY = 'any';
 
 const minutesOf = (time) => Number(time.slice(0, 2)) * 60 + Number(time.slice(3, 5));
 const clockOf = (minutes) => new Date(minutes * MINUTE).toISOString().slice(11, 16);
 const iso = (instant) => new Date(instant).toISOString();
+const dayOf = (date) => Date.parse(`${date}T00:00Z`) / (DAY_MINUTES * MINUTE);
+const later = (date, days) => iso((dayOf(date) + days) * DAY_MINUTES * MINUTE).slice(0, 10);
 
 export class BookDialog {
   /** `redraw(id)` shows the calendar with what was booked. */
@@ -45,34 +49,49 @@ export class BookDialog {
     this.refuse(null);
     this.say(null);
     this.column = column;
+    this.resource = null;
     this.hasEnd = end !== null;
+    this.days = 1;
     this.span = { start, end: end ?? start + USUAL_MINUTES * MINUTE };
-    this.fields.resource.replaceChildren(...column.resources.map((id) => element('option', { value: id }, this.nameOf(id))));
+    const ids = this.pool && column.resources.length > 1 ? [ANY, ...column.resources] : column.resources;
+    this.fields.resource.replaceChildren(...ids.map((id) => element('option', { value: id }, this.nameOf(id))));
+    this.fields.service.replaceChildren();
     this.write();
     this.dialog.showModal();
     await this.offer();
   }
 
+  /** The service whose pool the calendar shows, if it shows one. */
+  get pool() {
+    return /^service:(.*)$/.exec(this.drawing.root.dataset.of)?.[1];
+  }
+
   nameOf(id) {
+    if (id === ANY) return speak('calendar.any');
     return document.querySelector(`#choose option[value="resource:${CSS.escape(id)}"]`)?.textContent ?? id;
   }
 
-  /** Offer the services of the chosen resource. */
+  /** Offer the services of the chosen resource; of any of a pool that of the pool alone. */
   async offer() {
+    const { value } = this.fields.resource;
+    const turn = (this.turn = {});
+    let resource = null;
     try {
       this.services ??= await all('/v1/services?active=true', SERVICES_MAX);
-      this.resource = (await get(`/v1/resources/${encodeURIComponent(this.fields.resource.value)}`)).body;
+      if (value !== ANY) resource = (await get(`/v1/resources/${encodeURIComponent(value)}`)).body;
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
-      return this.refuse(error);
+      return this.turn === turn ? this.refuse(error) : undefined;
     }
-    const body = this.resource;
-    const offered = this.services.filter((service) => body.services.includes(service.id));
+    if (this.turn !== turn) return undefined; // another one was chosen meanwhile
+    this.resource = resource;
+    const ids = resource?.services ?? [this.pool];
+    const offered = this.services.filter((service) => ids.includes(service.id));
     const options = offered.map((service) => element('option', { value: service.id }, service.name));
-    if (!body.serviceOnly) options.push(element('option', { value: '' }, speak('calendar.without_service')));
+    if (resource && !resource.serviceOnly) options.push(element('option', { value: '' }, speak('calendar.without_service')));
     const before = this.fields.service.value;
     this.fields.service.replaceChildren(...options);
-    const wanted = [before, (this.drawing.root.dataset.of.match(/^service:(.*)$/) ?? [])[1]].find((id) => id && offered.some((each) => each.id === id));
+    const wanted = [before, this.pool].find((id) => id && offered.some((each) => each.id === id));
     if (wanted) this.fields.service.value = wanted;
     return this.takeService();
   }
@@ -81,15 +100,21 @@ export class BookDialog {
     return this.services?.find((each) => each.id === this.fields.service.value);
   }
 
+  get isOfDays() {
+    return this.service?.durationType === 'full-day';
+  }
+
   /** Give the time the length that the service has. */
   takeService() {
     const { service } = this;
     const minutes = service?.durationType === 'fixed' ? service.durationMinutes : this.hasEnd ? null : service?.minMinutes ?? USUAL_MINUTES;
     if (minutes) this.span.end = this.span.start + minutes * MINUTE;
     this.fields.to.readOnly = service?.durationType === 'fixed';
-    for (const name of ['from', 'to']) this.fields[name].closest('label').hidden = service?.durationType === 'full-day';
+    for (const name of ['from', 'to']) this.fields[name].closest('label').hidden = this.isOfDays;
+    this.fields.last.closest('label').hidden = !this.isOfDays || service.maxDays === 1;
     this.write();
-    this.ask();
+    if (this.isOfDays) this.retime(this.fields.date);
+    else this.ask();
   }
 
   /** Write the time into the fields, on the clocks of the resource. */
@@ -97,7 +122,15 @@ export class BookDialog {
     const [start, end] = [this.span.start, this.span.end].map((instant) => wall(instant, this.zone));
     [this.fields.date.value, this.fields.from.value] = start.split('T');
     this.fields.to.value = end.split('T')[1];
+    this.fields.last.value = later(this.fields.date.value, this.days - 1);
+    this.minutes = this.typedMinutes();
     this.isWritten = true;
+  }
+
+  /** How long it is by the clocks, as it is written in the fields. */
+  typedMinutes() {
+    const { from, to } = this.fields;
+    return (minutesOf(to.value) - minutesOf(from.value) + DAY_MINUTES) % DAY_MINUTES || DAY_MINUTES;
   }
 
   get zone() {
@@ -107,35 +140,48 @@ export class BookDialog {
   async changed(field) {
     if (field === this.fields.resource) await this.offer();
     else if (field === this.fields.service) this.takeService();
-    else if ([this.fields.date, this.fields.from, this.fields.to].includes(field)) this.retime(field);
+    else if (['date', 'last', 'from', 'to'].includes(field.name)) this.retime(field);
     else if (field === this.fields.guests) this.ask();
   }
 
-  /** A time that was typed: another start keeps the length. It is an instant where its day is drawn, else the API says. */
+  /** A time that was typed: another start keeps the length. */
   retime(field) {
     this.isWritten = false;
     this.say(null);
-    const { date, from, to } = this.fields;
-    if (!date.value || !from.value || !to.value) return;
+    const { date, last, from, to } = this.fields;
+    if (!date.value || !last.value || !from.value || !to.value) return;
+    if (field === last) this.days = Math.max(1, dayOf(last.value) - dayOf(date.value) + 1);
+    last.value = later(date.value, this.days - 1);
+    last.min = date.value;
+    last.max = later(date.value, (this.service?.maxDays ?? 1) - 1);
     if (field === to) {
       this.hasEnd = true;
-      const minutes = (minutesOf(to.value) - minutesOf(from.value) + DAY_MINUTES) % DAY_MINUTES;
-      this.span.end = this.span.start + (minutes || DAY_MINUTES) * MINUTE;
-    }
-    const length = this.span.end - this.span.start;
-    if (field !== to) to.value = clockOf(minutesOf(from.value) + length / MINUTE);
-    const column = this.drawing.columns.find((each) => each.date === date.value && each.zone === this.zone);
-    if (!column) return;
-    const start = instantOfWall(column, ...from.value.split(':').map(Number));
-    this.span = { start, end: start + length };
+      this.minutes = this.typedMinutes();
+    } else to.value = clockOf(minutesOf(from.value) + this.minutes);
+    this.span = this.typed();
     this.ask();
   }
 
+  /** The date on which the time ends that is typed. */
+  get endDate() {
+    const { date, from, to } = this.fields;
+    return to.value > from.value ? date.value : later(date.value, 1);
+  }
+
+  /** The instants of what is typed; where the clocks change, the first that it can mean. */
+  typed() {
+    const { date, last, from, to } = this.fields;
+    const [start, end] = this.isOfDays
+      ? [`${date.value}T00:00`, `${later(last.value, 1)}T00:00`]
+      : [`${date.value}T${from.value}`, `${this.endDate}T${to.value}`];
+    return { start: instantOf(start, this.zone).getTime(), end: instantOf(end, this.zone).getTime() };
+  }
+
   ask() {
-    if (this.service?.durationType === 'full-day') return;
-    const { resource, service, guests } = this.fields;
+    const { service, guests } = this.fields;
+    const resource = this.resource?.id;
     const ends = this.service?.durationType === 'fixed' ? {} : { endTime: iso(this.span.end) };
-    this.explainer.ask({ resource: resource.value, service: service.value, startTime: iso(this.span.start), ...ends, guests: guests.value });
+    this.explainer.ask({ resource, service: service.value, startTime: iso(this.span.start), ...ends, guests: guests.value });
   }
 
   say(said) {
@@ -144,18 +190,15 @@ export class BookDialog {
     this.said.classList.toggle('good', said?.ok === true);
   }
 
-  /** The time as the body of a booking has it: instants as they were drawn, or what was typed. */
+  /** The time as the body of a booking has it: instants as they were drawn, or what was typed; of days their first ones. */
   time() {
     const { date, from, to } = this.fields;
     const kind = this.service?.durationType;
     const timezone = this.zone;
-    if (kind === 'full-day') return { localStart: `${date.value}T00:00`, timezone };
-    if (this.isWritten) return { startTime: iso(this.span.start), ...(kind === 'fixed' ? {} : { endTime: iso(this.span.end) }) };
+    if (this.isWritten || this.isOfDays) return { startTime: iso(this.span.start), ...(kind === 'fixed' ? {} : { endTime: iso(this.span.end) }) };
     const start = { localStart: `${date.value}T${from.value}`, timezone };
     if (kind === 'fixed') return start;
-    const next = new Date(`${date.value}T12:00:00Z`);
-    next.setUTCDate(next.getUTCDate() + (to.value > from.value ? 0 : 1));
-    return { ...start, localEnd: `${next.toISOString().slice(0, 10)}T${to.value}` };
+    return { ...start, localEnd: `${this.endDate}T${to.value}` };
   }
 
   async submit({ force = false } = {}) {
@@ -197,19 +240,28 @@ export class BookDialog {
     this.problem.replaceChildren();
     if (text) this.problem.append(text);
     if (!error) return;
-    const length = this.span.end - this.span.start;
-    const offered = choices(error, this.zone, length, (choice) => this.take(choice, length, error));
+    const offered = choices(error, this.zone, (at) => this.spanWith(at, error), (choice) => this.take(choice, error));
     this.problem.append(element('ul', { class: 'reasons' }, ...reasons(error).map((reason) => element('li', {}, reason))));
     if (offered) this.problem.append(offered);
     this.say(null);
   }
 
+  /** The time with an instant that was chosen: another start with this length, or which of two was meant by a local time. */
+  spanWith(at, error) {
+    const { start, end } = this.span;
+    if (this.isOfDays) {
+      const [first] = wall(at, this.zone).split('T');
+      return { start: at, end: instantOf(`${later(first, this.days)}T00:00`, this.zone).getTime() };
+    }
+    if (error.kind !== 'local-time' || this.service?.durationType === 'fixed') return { start: at, end: at + end - start };
+    if (error.problem.errors?.[0]?.pointer === '/localEnd') return { start, end: at };
+    return { start: at, end: end > at ? end : at + end - start };
+  }
+
   /** Book what was chosen instead. */
-  take({ startTime, force }, length, error) {
+  take({ startTime, force }, error) {
     if (startTime) {
-      const at = Date.parse(startTime);
-      const isEnd = error.problem.errors?.[0]?.pointer === '/localEnd';
-      this.span = isEnd ? { start: this.span.start, end: at } : { start: at, end: at + length };
+      this.span = this.spanWith(Date.parse(startTime), error);
       this.write();
     }
     this.submit({ force });

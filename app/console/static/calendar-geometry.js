@@ -41,12 +41,6 @@ export function sameWall(instant, from, to) {
   return to.start + (twin.elapsed + elapsed - mark.elapsed) * MINUTE;
 }
 
-/** The instant at which the clocks of a column show an hour and a minute, the first of two; in a gap the hour after it. */
-export function instantOfWall(column, hour, minute) {
-  const mark = column.hours.find((each) => each.hour >= hour) ?? column.hours.at(-1);
-  return column.start + (mark.elapsed + minute) * MINUTE;
-}
-
 /**
  * Lanes for what overlaps, from the left: a map from each item to `{ lane, cluster }`, where a cluster is what shares
  * lanes: `{ start, end, lanes, ownLanes, hidden }`. Items have `start` and `end`. Where the capacity allows more, one

@@ -2,7 +2,7 @@
 
 import { Refused, get, may } from './api.js';
 import { element, show } from './dialog.js';
-import { written, writtenRange } from './time.js';
+import { written, writtenRange, zoneName } from './time.js';
 import { speak } from './words.js';
 
 const PAUSE_MILLIS = 120;
@@ -39,11 +39,17 @@ export class Explainer {
   }
 }
 
+/** The rules that say no; of a pool those of the resource that fits best. */
+function fewestFailed({ checks, resources }) {
+  const failed = (checks ? [checks] : resources.map((each) => each.checks)).map((each) => each.filter((check) => !check.ok));
+  return failed.sort((one, other) => one.length - other.length)[0] ?? [];
+}
+
 /** What the rules say, `{ ok, text }`; also why they were not asked. */
 async function explained(question) {
   try {
     const { body } = await get(`/v1/availability/explain?${question}`);
-    const failed = body.checks.filter((check) => !check.ok);
+    const failed = fewestFailed(body);
     return { ok: body.bookable, text: body.bookable ? speak('calendar.bookable') : failed.map((check) => check.detail).join(' ') };
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
@@ -67,12 +73,15 @@ function isLiftable(error) {
 /**
  * What can be chosen instead, as buttons: the next free starts, the instants that a local time can mean, and to book
  * all the same. Each button calls `take` with what the request is to have then: `{ startTime }` or `{ force }`.
+ * `spanWith` says which time an instant would make; of two that the clocks show alike the zone's name tells which.
  */
-export function choices(error, zone, length, take) {
+export function choices(error, zone, spanWith, take) {
   const starts = error.problem.nextFree ?? error.problem.choices ?? [];
   const buttons = starts.map((start) => {
     const at = Date.parse(start);
-    const text = `${written(at, 'date', zone)}, ${writtenRange(at, at + length, zone)}`;
+    const span = spanWith(at);
+    const which = error.problem.choices ? ` (${zoneName(at, zone)})` : '';
+    const text = `${written(span.start, 'date', zone)}, ${writtenRange(span.start, span.end, zone)}${which}`;
     return element('button', { type: 'button', class: 'next-free', 'data-start': start, onclick: () => take({ startTime: start }) }, text);
   });
   if (isLiftable(error)) {
@@ -88,7 +97,7 @@ export async function refusedChoice(title, error, zone, length) {
   let chosen = null;
   const list = element('ul', { class: 'reasons' }, ...reasons(error).map((reason) => element('li', {}, reason)));
   const content = element('div', { class: 'refusal', role: 'alert' }, list);
-  const offered = choices(error, zone, length, (choice) => {
+  const offered = choices(error, zone, (at) => ({ start: at, end: at + length }), (choice) => {
     chosen = choice;
     content.closest('dialog').close();
   });
