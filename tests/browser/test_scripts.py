@@ -137,3 +137,20 @@ def test_instants_of_wall_times(today: Browser, wall: str, zone: str, instant: s
     )
 
     assert found == f"{instant}:00.000Z"
+
+
+def test_what_lies_beneath_a_notice(today: Browser) -> None:
+    """It can be clicked, and a notice is closed by a click."""
+    found = run(
+        today,
+        """
+        const { notice } = await load('dialog');
+        const toast = notice('Done.', { undo: () => {} });
+        const { left, top, height } = toast.getBoundingClientRect();
+        const beneath = document.elementFromPoint(left + 20, top + height / 2);
+        toast.querySelector('button:last-child').click();
+        return [toast.contains(beneath), toast.isConnected];
+        """,
+    )
+
+    assert found == [False, False]

@@ -17,18 +17,19 @@ export function element(name, attributes = {}, ...children) {
   return made;
 }
 
-/** Say something at the edge of the page; with `undo`, a button that takes it back. */
+/** Say something at the edge of the page, until it is closed, or not looked at any more; with `undo`, a button that takes it back. */
 export function notice(text, { undo, bad = false } = {}) {
   const toast = element('div', { class: bad ? 'toast bad' : 'toast' }, element('span', {}, text));
-  const gone = setTimeout(() => toast.remove(), SECONDS * 1_000);
+  const fade = () => setTimeout(() => (toast.matches(':focus-within, :hover') ? fade() : toast.remove()), SECONDS * 1_000);
+  fade();
   if (undo) {
     const take = async () => {
-      clearTimeout(gone);
       toast.remove();
       await undo();
     };
     toast.append(element('button', { type: 'button', onclick: take }, speak('layout.undo')));
   }
+  toast.append(element('button', { type: 'button', class: 'quiet', 'aria-label': speak('layout.close'), onclick: () => toast.remove() }, '×'));
   document.getElementById('notices').append(toast);
   return toast;
 }
