@@ -38,3 +38,25 @@ def test_a_button_closes_a_reservation(console: RunningConsole, browser: Browser
     browser.find(f"#complete-{identity}")
     assert console.http.get(f"/v1/reservations/{identity}").json()["status"] == "confirmed"
     assert browser.errors() == []
+
+
+def test_a_fast_clock(console: RunningConsole, browser: Browser) -> None:
+    """A hold that has no time left by the clock of the browser is looked at once more, and not every second."""
+    identity = console.book(now() + timedelta(hours=2), expiresInSeconds=600)
+    browser.sign_in(console.key)
+    browser.open("/console/today")
+    browser.find(f"#confirm-{identity}")
+
+    browser.run(
+        "window.looks = window.ticks = 0;"
+        "const [ask, clock] = [window.fetch, Date.now];"
+        "window.fetch = (...request) => { window.looks += 1; return ask(...request); };"
+        "Date.now = () => clock() + 3_600_000;"
+        "const isTick = ({ target }) => target.closest?.('.row')?.dataset.id === arguments[0];"
+        "const count = (all) => { window.ticks += all.filter(isTick).length; };"
+        "new MutationObserver(count).observe(document.body, { subtree: true, childList: true });",
+        identity,
+    )
+    browser.wait(lambda: browser.run("return window.ticks") >= 5)
+
+    assert browser.run("return window.looks") <= 2

@@ -35,15 +35,17 @@ document.addEventListener('submit', (event) => {
   act(event.target);
 });
 
-/** Write the seconds that holds have left; a hold that has none left is gone with the next look. */
+const over = new Set();
+
+/** Write the seconds that holds have left; when one has none left, look once: where this clock is fast, it is still there. */
 function count() {
-  let over = false;
+  const before = over.size;
   for (const time of document.querySelectorAll('time[data-format="left"]')) {
     const seconds = (Date.parse(time.dateTime) - Date.now()) / 1_000;
     time.textContent = speak('today.seconds_left', { time: left(seconds) });
-    over ||= seconds < 0;
+    if (seconds < 0) over.add(`${time.closest('.row').dataset.id} ${time.dateTime}`);
   }
-  if (over) update();
+  if (over.size > before) update();
 }
 
 count();
