@@ -345,6 +345,24 @@ def test_cancel_asks_first(console: RunningConsole, browser: Browser, monday: da
     assert "cannot be undone" in asked
 
 
+def test_a_booking_that_goes_while_it_is_looked_at(console: RunningConsole, browser: Browser, monday: datetime) -> None:
+    """On a phone, too, the day is there when its details are closed."""
+    identity = book(console, monday + timedelta(hours=9))
+    browser.resize(400, 800)
+    see(browser, monday)
+    booking(browser, identity).click()
+    close = browser.find("dialog[open] button[value=close]")
+    console.http.post(f"/v1/reservations/{identity}/cancel").raise_for_status()
+    browser.wait(lambda: not browser.all(".drawn .booking"))
+
+    close.click()
+    browser.wait(lambda: not browser.all("dialog[open]"))
+    shown = len(browser.all(".drawn .column.current"))
+    browser.resize(1_280, 900)
+
+    assert shown == 1
+
+
 def test_undo_of_a_no_show(console: RunningConsole, browser: Browser) -> None:
     """What has begun is marked as a no-show by one click, and one more takes that back."""
     browser.sign_in(console.key)

@@ -58,7 +58,10 @@ function begin(root) {
   async function open(booking) {
     const move = does.mover && ((each) => does.mover.begin(drawing.find(each.id) ?? each));
     if (await openDetails(booking, move, () => redraw(booking.id))) await redraw(booking.id);
-    else if (!does.mover?.isMoving) drawing.focus(drawing.find(booking.id) ?? booking);
+    else if (!does.mover?.isMoving) {
+      const still = drawing.find(booking.id);
+      if (still) drawing.focus(still);
+    }
   }
 
   if (canWrite) {
