@@ -222,3 +222,22 @@ def test_behind_a_proxy_that_compresses(console: RunningConsole, signed_in: Brow
 
     assert console.http.get("/v1/resources/compressed").json()["name"] == "Second"
     assert signed_in.errors() == []
+
+
+def test_hours_that_cannot_be_read(console: RunningConsole, signed_in: Browser) -> None:
+    """They are not saved as what stood there before: the page says how they are written."""
+    signed_in.open(make(console, "unreadable"))
+    signed_in.find("#save-hours")
+    signed_in.run(
+        "[...document.querySelectorAll('#hours button')].find((each) => each.textContent === 'Add a date').click()"
+    )
+    signed_in.run("document.querySelector('.dates input[type=date]').value = '2031-01-07'")
+    signed_in.run("document.querySelector('.dates input[type=date]').dispatchEvent(new Event('change'))")
+    field = signed_in.find(".dates input:not([type=date])")
+    field.send_keys("nine to five" + Keys.TAB)
+
+    signed_in.find("#save-hours").click()
+
+    said = signed_in.run("return arguments[0].validationMessage", field)
+    assert "09:00" in said
+    assert "overrides" not in console.http.get("/v1/resources/unreadable/schedule").json()

@@ -93,6 +93,7 @@ function overrideOf(override) {
   windows.addEventListener('change', () => {
     const found = parse(windows.value);
     windows.setAttribute('aria-invalid', found === null);
+    windows.setCustomValidity(found === null ? speak('hours.unreadable') : '');
     if (found === null) return;
     override.windows = found;
     windows.value = line(found);
@@ -179,6 +180,6 @@ if (object.dataset.edit === 'true') {
   document.addEventListener('click', async (event) => {
     const row = event.target.closest('[data-do="remove-off"]')?.closest('li');
     if (!row || !(await ask(speak('hours.sure_remove'), { yes: speak('hours.remove') }))) return;
-    if (await edited('DELETE', `${path}/time-off/${row.dataset.id}`)) await Promise.all([refresh('off'), refresh('history')]);
+    if (await edited('DELETE', `${path}/time-off/${encodeURIComponent(row.dataset.id)}`)) await Promise.all([refresh('off'), refresh('history')]);
   });
 }
