@@ -241,3 +241,27 @@ def test_hours_that_cannot_be_read(console: RunningConsole, signed_in: Browser) 
     said = signed_in.run("return arguments[0].validationMessage", field)
     assert "09:00" in said
     assert "overrides" not in console.http.get("/v1/resources/unreadable/schedule").json()
+
+
+def test_what_is_written_before_the_script_is_there(console: RunningConsole, signed_in: Browser) -> None:
+    """It is saved as any other change: what the page came with is compared, not what the script has found."""
+    path = make(console, "early")
+    signed_in.driver.execute_cdp_cmd("Network.enable", {})
+    signed_in.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/edit.js"]})
+    signed_in.open(path)
+    write(signed_in, "#fields [name=name]", "Early")
+    signed_in.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    signed_in.run(
+        "const late = document.createElement('script');"
+        "late.type = 'module';"
+        "late.src = `${document.querySelector('script[src*=\"/edit.js\"]').src}#late`;"
+        "late.onload = () => { window.isLoaded = true; };"
+        "document.head.append(late);"
+    )
+    signed_in.wait(lambda: signed_in.run("return window.isLoaded"))
+
+    signed_in.find("#save").click()
+
+    assert signed_in.reads("Saved.")
+    assert console.http.get("/v1/resources/early").json()["name"] == "Early"
+    signed_in.errors()  # the script that was held up is one

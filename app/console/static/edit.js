@@ -9,19 +9,29 @@ import { offerZones } from './zones.js';
 const object = document.getElementById('object');
 const form = document.getElementById('fields');
 
-function value(input) {
-  if (input.closest('[hidden]')) return null;
-  if (input.type === 'checkbox') return input.checked;
-  const text = input.value.trim();
-  if (!text) return null;
-  return input.type === 'number' ? Number(text) : text;
+/** What is in a field. */
+const written = { checked: (box) => box.checked, text: (input) => input.value, isShown: (input) => !input.closest('[hidden]') };
+
+/** What the page came with: people write before a script is there, and browsers fill in again what was written. */
+const given = {
+  checked: (box) => box.defaultChecked,
+  text: (input) => (input.options ? ([...input.options].find((each) => each.defaultSelected) ?? input.options[0]).value : input.defaultValue),
+  isShown: () => true,
+};
+
+function value(input, { checked, text, isShown }) {
+  if (!isShown(input)) return null;
+  if (input.type === 'checkbox') return checked(input);
+  const found = text(input).trim();
+  if (!found) return null;
+  return input.type === 'number' ? Number(found) : found;
 }
 
 /** All fields as the API has them; what is empty, or belongs to another type of service, is null. */
-function values() {
-  const found = Object.fromEntries([...form.elements].filter((input) => input.name).map((input) => [input.name, value(input)]));
+function values(state) {
+  const found = Object.fromEntries([...form.elements].filter((input) => input.name).map((input) => [input.name, value(input, state)]));
   const services = [...form.querySelectorAll('[data-service]')];
-  if (object.dataset.kind === 'resources') found.services = services.filter((box) => box.checked).map((box) => box.dataset.service);
+  if (object.dataset.kind === 'resources') found.services = services.filter(state.checked).map((box) => box.dataset.service);
   return found;
 }
 
@@ -32,7 +42,7 @@ function fit() {
 }
 
 async function save() {
-  const now = values();
+  const now = values(written);
   const changed = Object.entries(now).filter(([name, each]) => JSON.stringify(each) !== JSON.stringify(before[name]));
   if (!changed.length) return notice(speak('catalogue.unchanged'));
   const path = `/v1/${object.dataset.kind}/${encodeURIComponent(object.dataset.id)}`;
@@ -45,7 +55,7 @@ async function save() {
 }
 
 fit();
-let before = values();
+let before = values(given);
 form.addEventListener('change', fit);
 form.addEventListener('submit', (event) => {
   event.preventDefault();
