@@ -20,8 +20,9 @@ from app.availability.service import Availability
 from app.booking import BookingService, Meter
 from app.calendars import routes as calendar_routes
 from app.calendars.service import Calendars
-from app.catalogue import customer_routes, schedule_routes
+from app.catalogue import closure_routes, customer_routes, schedule_routes
 from app.catalogue import routes as catalogue_routes
+from app.catalogue.closures import ClosureEdits
 from app.catalogue.planning import Planner
 from app.catalogue.service import Catalogue
 from app.console import routes as console_routes
@@ -146,6 +147,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             providers.services = Services(
                 availability=availability,
                 calendars=Calendars(opened, keyring, work, public_url=settings.public_url),
+                closures=ClosureEdits(opened, work),
                 catalogue=Catalogue(booking, Planner(opened, reader, work)),
                 doctor=Doctor(settings),
                 erasure=Erasure(opened, on_mark=reservations.customers.note_erased),
@@ -176,6 +178,7 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             customer_routes.router,
             privacy_routes.router,
             schedule_routes.router,
+            closure_routes.router,
             reservation_routes.router,
             exporting_routes.router,
             status_routes.router,

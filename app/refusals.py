@@ -74,6 +74,7 @@ def check_json(check: Check, verdict: Verdict, caller: Caller) -> dict[str, obje
     optional = {
         "reservation": blamed_reservation(check, verdict, caller),
         "timeOff": check.time_off,
+        "closure": check.closure,
         "override": check.override,
     }
     present = {name: value for name, value in optional.items() if value is not None}

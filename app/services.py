@@ -7,6 +7,7 @@ from litestar.di import Provide
 from app.access.service import Keys
 from app.availability.service import Availability
 from app.calendars.service import Calendars
+from app.catalogue.closures import ClosureEdits
 from app.catalogue.service import Catalogue
 from app.events.service import Feed
 from app.exporting.service import Exports
@@ -31,6 +32,7 @@ class Services:
     availability: Availability
     calendars: Calendars
     catalogue: Catalogue
+    closures: ClosureEdits
     doctor: Doctor
     erasure: Erasure
     exports: Exports
@@ -71,6 +73,10 @@ class Providers:
     def doctor(self) -> Doctor:
         """The service behind the operator's examination."""
         return self.services.doctor
+
+    def closures(self) -> ClosureEdits:
+        """The service behind changes of closures."""
+        return self.services.closures
 
     def erasure(self) -> Erasure:
         """The service behind the erasure and the export of customers."""
@@ -135,6 +141,7 @@ class Providers:
             "calendars": Provide(self.calendars, sync_to_thread=False),
             "catalogue": Provide(self.catalogue, sync_to_thread=False),
             "doctor": Provide(self.doctor, sync_to_thread=False),
+            "closures": Provide(self.closures, sync_to_thread=False),
             "erasure": Provide(self.erasure, sync_to_thread=False),
             "exports": Provide(self.exports, sync_to_thread=False),
             "feed": Provide(self.feed, sync_to_thread=False),

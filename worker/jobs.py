@@ -19,6 +19,7 @@ from app.storage.client import Store
 from app.storage.documents import Run
 from app.storage.leases import OWNER
 from app.storage.missing_events import MissingEvents
+from app.storage.pending_closures import PendingClosures
 from app.storage.runs import RunStore
 
 log = structlog.get_logger(__name__)
@@ -70,13 +71,17 @@ async def send_alerts(ctx: Context) -> int:
 
 
 async def tidy_up(ctx: Context) -> dict[str, int]:
-    """Store expired holds, complete what has ended where that is configured, and add events that a crash left out."""
+    """Store expired holds, complete what has ended where that is configured, and tidy up what a crash has left.
+
+    That are events that were left out, and closures that were never settled.
+    """
     store: Store = ctx["store"]
     booking: BookingService = ctx["booking"]
     hours: int = ctx["settings"].complete_after_hours
     missing = 0 if store.mode == "strict" else await MissingEvents(store).write_missing()
     return {
         "events": missing,
+        "closures": await PendingClosures(store).withdraw_abandoned(),
         "expired": await _repeat_until_none(lambda: expire_lapsed(store, booking.committer)),
         "completed": await complete_ended(store, booking.committer, hours),
     }

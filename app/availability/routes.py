@@ -134,8 +134,8 @@ class AvailabilityRoutes(Controller):
     ) -> Response[AvailabilityExplanation | PoolExplanation]:
         """Explain why a time can or cannot be booked.
 
-        Every rule with its verdict, and the reservation, time off or override to blame. A service without a resource
-        explains each resource of its pool, by id; `bookable` says whether it can be booked on any of them.
+        Every rule with its verdict, and the reservation, time off, closure or override to blame. A service without a
+        resource explains each resource of its pool, by id; `bookable` says whether it can be booked on any of them.
         """
         start = read_instant("startTime", start_time)
         if start is None:  # pragma: no cover  # it is required

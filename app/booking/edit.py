@@ -8,7 +8,6 @@ from typing_extensions import override
 from app.booking.existing import ReservationMoved, check_version
 from app.booking.intents import Intent, Lane, Target, View, guard_lanes
 from app.booking.outcomes import Accepted, Update
-from app.booking.snapshot import invalidate_rules
 from app.booking.stranding_survey import Survey, is_upcoming
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import Millis
@@ -20,9 +19,20 @@ from app.storage.bson_types import UpdateDocument
 from app.storage.catalogue import RESOURCES, SERVICES
 from app.storage.catalogue_updates import proof_of_edit, service_update, with_operation
 from app.storage.documents import Service, service_row
+from app.storage.guard_steps import GUARDS, rules_update
 from app.storage.guards import new_rules
 from app.storage.span import Span
 from app.storage.stored_catalogue import object_of, version_of
+
+
+def invalidate_rules(identity: str, rules: str | None = None) -> Update:
+    """The update that invalidates every process's cached rules of a resource or service.
+
+    Args:
+        identity: The id of the guard.
+        rules: The new id of the rules; None: a random one.
+    """
+    return Update(GUARDS, {"_id": identity}, rules_update(rules or new_rules()))
 
 
 class PlanOutdated(ReservationMoved):
@@ -110,8 +120,11 @@ class EditResource(Intent[int]):
         if row is None:
             raise not_found("resource", self.identity)
         check_version(self.version, row.get("version"))
-        view.resource_rules(self.identity)  # raises if the guard is missing
-        if row.get("version") != self.plan.version or (self.plan.survey is not None and self._strands(view)):
+        current = view.resource_rules(self.identity)  # raises if the guard is missing
+        closed_otherwise = current is not None and current.closures.stamp != self.plan.before.closures.stamp
+        if row.get("version") != self.plan.version or closed_otherwise:
+            raise PlanOutdated
+        if self.plan.survey is not None and self._strands(view):
             raise PlanOutdated
         view.replace(self.plan.after)
         return self._accepted()

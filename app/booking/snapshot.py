@@ -9,7 +9,6 @@ from bson import ObjectId
 from typing_extensions import override
 
 from app.booking.intents import AnyIntent, Lane, View
-from app.booking.outcomes import Update
 from app.booking.priority import YIELD_MILLISECONDS
 from app.booking.timestamps import check_skew
 from app.domain.ids import ResourceId, ServiceId
@@ -20,23 +19,22 @@ from app.errors import Problem
 from app.storage.bson_types import BsonDocument, Row
 from app.storage.catalogue import RESOURCES, SERVICES
 from app.storage.conflict_lookup import glimpse, read
-from app.storage.documents import GuardRow, service_row
+from app.storage.documents import CLOSURES_ROW, GuardRow, service_row
 from app.storage.guard_steps import (
-    GUARDS,
     bump_chosen_guard,
     bump_guards,
     has_reach,
     read_chosen_guard,
     read_guards,
-    rules_update,
     yield_until,
 )
-from app.storage.guards import new_rules
 from app.storage.occupancy import occupancies_of
 from app.storage.reach import Reach
-from app.storage.rule_cache import F, Id, RuleCache, VersionedCache
+from app.storage.rule_cache import RuleCache
 from app.storage.span import Span
 from app.storage.steps import Steps, by_ids, by_values, find
+from app.storage.stored_closures import read_closures_within
+from app.storage.versioned_cache import F, Id, VersionedCache
 
 log = structlog.get_logger()
 
@@ -213,7 +211,7 @@ class Snapshot(View):
         """Change these guards; the second of two transactions fails here or at its commit, and never in between."""
         if lanes:
             yield bump_guards(lanes)
-        found = yield read_guards(lanes + rows)
+        found = yield read_guards([*lanes, *rows, CLOSURES_ROW])
         self.guards = {guard["_id"]: guard for guard in found}
         for identity, guard in self.guards.items():
             if has_reach(guard):
@@ -221,9 +219,14 @@ class Snapshot(View):
 
     def _read_rules(self, lanes: frozenset[Lane], services: frozenset[ServiceId]) -> Steps[None]:
         """The rules of resources and services: cached under the guard's `rules` id, else read in this snapshot."""
-        self._resource_rules = yield from self._read_rules_of(
-            self.rules.resources, [ResourceId(lane) for lane in sorted(lanes) if ":" not in lane]
-        )
+        resources = [ResourceId(lane) for lane in sorted(lanes) if ":" not in lane]
+        if resources:
+            rules = yield from self._read_rules_of(self.rules.resources, resources)
+            closures = self.rules.closures.valid(self.guards)
+            if closures is None:
+                stamp = self.guards[CLOSURES_ROW]["rules"]
+                closures = self.rules.closures.keep((yield from read_closures_within(stamp)))
+            self._resource_rules = self.rules.closures.applied(closures, rules)
         self._service_rules = yield from self._read_rules_of(self.rules.services, sorted(services))
 
     def _read_rules_of(self, cache: VersionedCache[Id, F], identities: Sequence[Id]) -> Steps[dict[Id, F]]:
@@ -287,13 +290,3 @@ def missing_guard(identity: str) -> Problem:
     """The problem where a guard is missing; the log names it to the operator."""
     log.error("guard missing", guard=identity, remedy="reserva migrate")
     return Problem("unavailable", "This cannot be booked until the operator has run `reserva migrate`.")
-
-
-def invalidate_rules(identity: str, rules: str | None = None) -> Update:
-    """The update that invalidates every process's cached rules of a resource or service.
-
-    Args:
-        identity: The id of the guard.
-        rules: The new id of the rules; None: a random one.
-    """
-    return Update(GUARDS, {"_id": identity}, rules_update(rules or new_rules()))

@@ -116,11 +116,11 @@ def _check(wanted: NewTimeOff, timezone: str) -> None:
 
 def _stored_time_off(identity: str, wanted: NewTimeOff) -> TimeOff:
     """A time off as it is stored; its edges are checked already."""
-    edges = {"from": _edge(wanted.from_), "to": _edge(wanted.to)}
+    edges = {"from": stored_edge(wanted.from_), "to": stored_edge(wanted.to)}
     return TimeOff.model_validate({"id": identity, **edges, "reason": wanted.reason})
 
 
-def _edge(edge: str) -> str:
+def stored_edge(edge: str) -> str:
     """A date as it is, so that it stays that date when the time zone of the resource changes; an instant in UTC."""
     try:
         return parse_day(edge).isoformat()

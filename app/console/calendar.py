@@ -218,7 +218,11 @@ def _column(resources: Sequence[ResourceRules], day: date, name: str) -> Column:
     span = (start_of_day(day, tz), start_of_day(day + ONE_DAY, tz))
     closed = [_outside(((w.start, w.end) for w in windows(each.schedule, tz, *span)), span) for each in resources]
     off = [
-        _merged((time.start, time.end) for time in each.time_off if time.start < span[1] and span[0] < time.end)
+        _merged(
+            (time.start, time.end)
+            for time in (*each.time_off, *each.closed_index)
+            if time.start < span[1] and span[0] < time.end
+        )
         for each in resources
     ]
     return Column(

@@ -63,8 +63,8 @@ def _is_always(schedule: Schedule) -> bool:
 
 
 def _new_time_off(before: ResourceRules, after: ResourceRules) -> list[Stretch]:
-    known = {(off.start, off.end) for off in before.time_off}
-    return [(off.start, off.end) for off in after.time_off if (off.start, off.end) not in known]
+    known = {(off.start, off.end) for off in (*before.time_off, *before.closed_index)}
+    return [(off.start, off.end) for off in (*after.time_off, *after.closed_index) if (off.start, off.end) not in known]
 
 
 def _closed(before: ResourceRules, after: ResourceRules) -> list[Stretch]:

@@ -11,6 +11,7 @@ from math import inf
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from app.domain.closures import NO_CLOSURES, Closures
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.instants import DAY, MINUTE, Duration, Millis
 from app.domain.load import Calendar, Occupancy, conflicts_in
@@ -65,12 +66,21 @@ class ResourceRules:
     timezone: str = "UTC"
     schedule: Schedule = ALWAYS
     time_off: tuple[TimeOff, ...] = ()
+    closures: Closures = field(default=NO_CLOSURES, repr=False)
+    """All closures, of this and of other resources."""
     time_off_index: TimeOffIndex = field(init=False, repr=False, compare=False)
     """`time_off`, indexed for searches."""
+    closed_index: TimeOffIndex = field(init=False, repr=False, compare=False)
+    """When closures close this resource."""
 
     def __post_init__(self) -> None:
         """Index the times off once."""
         object.__setattr__(self, "time_off_index", TimeOffIndex(self.time_off))
+        object.__setattr__(self, "closed_index", self.closures.of(self.id, self.services, self.timezone))
+
+    def is_off(self, start: Millis, end: Millis) -> bool:
+        """Whether a time off or a closure shares an instant with `[start, end)`."""
+        return (self.time_off_index.first(start, end) or self.closed_index.first(start, end)) is not None
 
     @property
     def guests_limit(self) -> float:
@@ -128,13 +138,14 @@ class BookingRequest:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One rule's verdict; where it fails, the reservation, time off or override date to blame."""
+    """One rule's verdict; where it fails, the reservation, time off, closure or override date to blame."""
 
     rule: str
     ok: bool
     detail: str
     reservation: Hashable | None = None
     time_off: str | None = None
+    closure: str | None = None
     override: str | None = None
 
 
@@ -326,10 +337,11 @@ def _schedule(
 
 
 def _time_off(request: BookingRequest, resource: ResourceRules) -> Check:
-    off = resource.time_off_index.first(request.start, request.end)
-    if off is None:
-        return _passes("time-off", "The resource has no time off then.")
-    return Check("time-off", ok=False, detail="The resource has time off then.", time_off=off.id)
+    if (off := resource.time_off_index.first(request.start, request.end)) is not None:
+        return Check("time-off", ok=False, detail="The resource has time off then.", time_off=off.id)
+    if (closed := resource.closed_index.first(request.start, request.end)) is not None:
+        return Check("time-off", ok=False, detail="The resource is closed then, by a closure.", closure=closed.id)
+    return _passes("time-off", "The resource has no time off then.")
 
 
 def _guests(request: BookingRequest, resource: ResourceRules) -> Check:

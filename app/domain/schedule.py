@@ -69,6 +69,10 @@ class TimeOffIndex:
         self._starts = [off.start for off in self._times]
         self._latest = [*accumulate((off.end for off in self._times), max)]
 
+    def __iter__(self) -> Iterator[TimeOff]:
+        """By start, then end and id."""
+        return iter(self._times)
+
     def first(self, start: Millis, end: Millis) -> TimeOff | None:
         """The first time off that shares an instant with `[start, end)`."""
         index = bisect_right(self._latest, start)

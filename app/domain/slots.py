@@ -17,7 +17,7 @@ from app.domain.instants import DAY, EARLIEST, LATEST, Duration, Millis
 from app.domain.lengths import LENGTH_MAX
 from app.domain.load import Profile
 from app.domain.rules import BookingRequest, ResourceRules, ServiceRules, block_of, judge
-from app.domain.schedule import TimeOffIndex, Window, open_end_from
+from app.domain.schedule import Window, open_end_from
 from app.domain.zones import zone
 
 SAME_FOR_EVERY_START = frozenset({"resource-active", "service-active", "service-offered", "guests"})
@@ -177,7 +177,7 @@ class _Hurdles:
         self._service = service
         self._profile = profile
         self._free = -1 if "capacity" in query.lifted else resource.capacity - resource.units(query.guests)
-        self._time_off = TimeOffIndex() if "time-off" in query.lifted else resource.time_off_index
+        self._times_off = () if "time-off" in query.lifted else (resource.time_off_index, resource.closed_index)
         self.earliest = EARLIEST
         """Earlier starts fail `notice`."""
         self.latest = LATEST
@@ -199,5 +199,6 @@ class _Hurdles:
             full_until = self._profile.full_until(*block_of(start, end, self._service), self._free)
             if full_until is not None:
                 first = max(first, Millis(full_until + (self._service.buffer_before if self._service else 0)))
-        off_until = self._time_off.until(start, end)
-        return first if off_until is None else max(first, off_until)
+        for times_off in self._times_off:
+            first = max(first, times_off.until(start, end) or first)
+        return first

@@ -28,7 +28,7 @@ def stranded(
     """
     bookings = sorted(bookings, key=lambda booking: booking.own_start)
     lost = {booking.id for booking in bookings if _is_given_up(booking, before, after)}
-    if before.time_off != after.time_off:
+    if before.time_off != after.time_off or before.closed_index is not after.closed_index:
         lost |= _newly_off(bookings, before, after)
     if (before.timezone, before.schedule) != (after.timezone, after.schedule):
         for period in _by_period(bookings):
@@ -50,13 +50,11 @@ def _is_given_up(booking: Occupancy, before: ResourceRules, after: ResourceRules
 
 
 def _newly_off(bookings: Iterable[Occupancy], before: ResourceRules, after: ResourceRules) -> set[Hashable]:
-    """The ids of bookings that meet a time off after the edit and met none before."""
-    old, new = before.time_off_index, after.time_off_index
+    """The ids of bookings that meet a time off or a closure after the edit and met none before."""
     return {
         booking.id
         for booking in bookings
-        if new.first(booking.own_start, booking.own_end) is not None
-        and old.first(booking.own_start, booking.own_end) is None
+        if after.is_off(booking.own_start, booking.own_end) and not before.is_off(booking.own_start, booking.own_end)
     }
 
 

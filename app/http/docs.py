@@ -55,6 +55,7 @@ _TAGS: Mapping[str, str] = {
     "Groups": "Several reservations that are booked, confirmed, cancelled or moved all at once or not at all.",
     "Series": "Reservations that recur by a rule, booked, moved and cancelled as one.",
     "Resources": "What can be booked, with its schedule and its times off.",
+    "Closures": "Times at which many resources cannot be booked.",
     "Services": "What can be done with resources: how long it takes and what rules it has.",
     "Customers": "Who books.",
     "Reconciliation": "Runs that search the reservations for resources booked above their capacity.",

@@ -17,6 +17,7 @@ _RESERVATION, _OTHER = "665f1f77bcf86cd799439011", "665f1f77bcf86cd799439012"
 _GROUP, _TIME_OFF = "665f1f77bcf86cd799439021", "665f1f77bcf86cd799439031"
 _SERIES = "665f1f77bcf86cd799439071"
 _RUN, _FINDING = "665f1f77bcf86cd799439041", "665f1f77bcf86cd799439051"
+_CLOSURE = "665f1f77bcf86cd799439071"
 _WEBHOOK, _EVENT = "665f1f77bcf86cd799439061", "0000000000000042"
 _SECRET = "x" * 43
 _MADE = "2035-05-02T07:30:00.000Z"
@@ -26,6 +27,7 @@ PATH_PARAMETERS: Mapping[str, tuple[str, str]] = {
     "serviceId": ("The id of the service.", "consultation"),
     "customerId": ("The id of the customer.", "mia"),
     "timeOffId": ("The id of the time off.", _TIME_OFF),
+    "closureId": ("The id of the closure.", _CLOSURE),
     "reservationId": ("The id of the reservation.", _RESERVATION),
     "groupId": ("The id of the group.", _GROUP),
     "seriesId": ("The id of the series.", _SERIES),
@@ -90,6 +92,20 @@ BODIES: Mapping[str, Mapping[str, Example]] = {
         "days": ("Whole days", {"from": "2035-08-01", "to": "2035-08-15", "reason": "Renovation"}),
         "hours": ("Some hours", {"from": "2035-09-03T12:00:00Z", "to": "2035-09-03T14:00:00Z"}),
     },
+    "createClosure": {
+        "everywhere": ("All resources", {"name": "Christmas", "from": "2035-12-24", "to": "2035-12-27"}),
+        "some": (
+            "Some resources, and those of a service",
+            {
+                "name": "Works on the first floor",
+                "from": "2035-12-28T07:00:00Z",
+                "to": "2035-12-28T16:00:00Z",
+                "resources": ["room-1"],
+                "services": ["consultation"],
+            },
+        ),
+    },
+    "updateClosure": {"longer": ("A later end", {"to": "2035-12-28T18:00:00Z"})},
     "createService": {
         "fixed": (
             "Of one length",
@@ -312,6 +328,14 @@ _RESOURCE = {
     "services": ["room-hire"],
     "serviceOnly": False,
     "active": True,
+    "history": [_CHANGE],
+    **_SHARED,
+}
+_SHUT = {
+    "id": _CLOSURE,
+    "name": "Christmas",
+    "from": "2035-12-24",
+    "to": "2035-12-27",
     "history": [_CHANGE],
     **_SHARED,
 }
@@ -559,6 +583,8 @@ ANSWERS: Mapping[str, object] = {
     "ScheduleOverride": _CLOSED,
     "TimeOff": _AWAY,
     "TimeOffPage": {"items": [_AWAY]},
+    "Closure": _SHUT,
+    "ClosurePage": {"items": [_SHUT]},
     "Availability": {"timezone": "Europe/Berlin", "items": [_SLOT]},
     "Slot": _SLOT,
     "SlotStart": _SLOT_START,

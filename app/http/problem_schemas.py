@@ -51,6 +51,8 @@ class RuleCheckAnswer(Answer):
     """The id of the reservation that is in the way."""
     time_off: str | None = None
     """The id of the time off that is in the way."""
+    closure: str | None = None
+    """The id of the closure that is in the way."""
     override: str | None = None
     """The date of the override of the schedule that is in the way."""
 

@@ -66,7 +66,8 @@ class Changes:
             zone_changes = "timezone" in self.fields
             long = {"timeOff": row["timeOff"]} if zone_changes and "timeOff" in row else {}
             after = resource_rules_of({**self.short_fields(row), **long}, self.schedule or before.schedule)
-            after = after if zone_changes else replace(after, time_off=before.time_off)
+            times_off = after.time_off if zone_changes else before.time_off
+            after = replace(after, time_off=times_off, closures=before.closures)
         if self.added is not None:
             after = replace(after, time_off=(*after.time_off, time_off_of(self.added, zone(after.timezone))))
         if self.removed is not None:

@@ -30,11 +30,11 @@ _DIGITS = re.compile(r"[0-9a-f]{24}")
 
 
 def is_guard(row: Row) -> bool:
-    """Whether a document of the collection `guards` is a valid guard, row of a service or pool."""
+    """Whether a document of the collection `guards` is a valid guard, or row of a service, a pool or the closures."""
     match str(row.get("_id")).partition(":"):
         case ("pool", ":", _):
             return isinstance(row.get("members"), list)
-        case ("service", ":", _):
+        case ("service" | "closures", ":", _):
             return isinstance(row.get("rules"), str)
         case _:
             return isinstance(row.get("rules"), str) and type(row.get("seq")) in {int, Int64}

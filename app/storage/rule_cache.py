@@ -11,27 +11,23 @@ import asyncio
 import math
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from threading import Lock
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Generic, TypeAlias, cast
 
-from cachetools import FIFOCache
 from motor.motor_asyncio import AsyncIOMotorCollection, AsyncIOMotorDatabase
 
+from app.domain.closures import Closures
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.rules import ResourceRules, ServiceRules
 from app.errors import Problem
 from app.storage.bson_types import BsonDocument
-from app.storage.documents import GuardRow, RulesId, service_row
+from app.storage.closure_cache import ClosureCache
+from app.storage.documents import CLOSURES_ROW, GuardRow, service_row
+from app.storage.stored_closures import closures_of, read_closures
 from app.storage.stored_rules import resource_rules_of, service_rules_of
+from app.storage.versioned_cache import CatalogueRow, F, Id, VersionedCache
 from app.work import WorkPool
-
-Id = TypeVar("Id", bound=str)
-F = TypeVar("F", ResourceRules, ServiceRules)
-
-CACHE_SIZE_MAX = 1_000_000
-"""The size of each cache: an entry counts one, and one more for each override and time off."""
 
 PARSED_INLINE_MAX = 200
 """Objects, overrides and times off that are parsed on the event loop: a millisecond."""
@@ -42,76 +38,8 @@ PORTION_MAX = 64
 QUICK_SECONDS = 0.05
 """A portion that took less is followed by a larger one."""
 
-CatalogueRow: TypeAlias = Mapping[str, Any]
-"""A stored resource or service, whose parser turns what cannot be read into a problem."""
 Guards: TypeAlias = Mapping[str, GuardRow]
-RulesIds: TypeAlias = Mapping[str, RulesId]
 Database: TypeAlias = "AsyncIOMotorDatabase[BsonDocument]"
-
-
-class VersionedCache(Generic[Id, F]):
-    """Parsed rules by id, each valid for the stamp that it was read under.
-
-    Args:
-        collection: The collection of the objects.
-        parse: From a stored object to its rules.
-        guard: The id of an object's guard.
-        atomic: Whether edits are transactions.
-        limit: The size of all entries.
-    """
-
-    def __init__(
-        self,
-        collection: str,
-        parse: Callable[[CatalogueRow], F],
-        guard: Callable[[Id], str],
-        *,
-        atomic: bool,
-        limit: int = CACHE_SIZE_MAX,
-    ) -> None:
-        self.collection = collection
-        self.guard = guard
-        self.atomic = atomic
-        self._parse: Callable[[CatalogueRow], F] = parse
-        # The oldest entry is evicted: edits replace entries anyway, and then reads, also in threads, change nothing.
-        self._entries: FIFOCache[Id, tuple[str, F]] = FIFOCache(limit, getsizeof=_size)
-        self._lock = Lock()
-
-    def stamp(self, guards: RulesIds, row: CatalogueRow) -> str | None:
-        """For what an object's rules are valid: its guard's `rules`, without transactions its `version` as well."""
-        guard = guards.get(self.guard(row["_id"]))
-        if guard is None:
-            return None
-        rules: str = guard["rules"]
-        return rules if self.atomic else f"{rules} {row.get('version', 1)}"
-
-    def valid(self, guards: RulesIds, rows: Iterable[CatalogueRow]) -> dict[Id, F]:
-        """The rules of those that were not edited since; a row needs its id, without transactions its version too."""
-        found: dict[Id, F] = {}
-        with self._lock:
-            for row in rows:
-                known = self._entries.get(row["_id"])
-                if known is not None and known[0] == self.stamp(guards, row):
-                    found[row["_id"]] = known[1]
-        return found
-
-    def put(self, row: CatalogueRow, stamp: str | None) -> F:
-        """Parse a stored object, and keep its rules for its stamp if it has one."""
-        rules = self._parse(row)
-        if stamp is not None:
-            self.keep(row["_id"], stamp, rules)
-        return rules
-
-    def keep(self, identity: Id, stamp: str, rules: F) -> None:
-        """Keep rules that are parsed already for their stamp."""
-        # Batches do so in threads of their own. Rules that are larger than the limit are not cached.
-        with self._lock, suppress(ValueError):
-            self._entries[identity] = (stamp, rules)
-
-
-def _size(entry: tuple[str, ResourceRules | ServiceRules]) -> int:
-    rules = entry[1]
-    return 1 + len(rules.schedule.overrides) + len(rules.time_off) if isinstance(rules, ResourceRules) else 1
 
 
 class RuleCache:
@@ -122,6 +50,7 @@ class RuleCache:
         self.services = VersionedCache[ServiceId, ServiceRules](
             "services", service_rules_of, service_row, atomic=atomic
         )
+        self.closures = ClosureCache(atomic=atomic)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +100,7 @@ class RuleReader:
         guards = await self._guards(resources, services)
         unreadable: dict[str, Problem] = {}
         rooms = await self._load(self._cache.resources, resources, guards, unreadable, until)
+        rooms = self._cache.closures.applied(await self._closures(guards), rooms) if rooms else rooms
         offers = await self._load(self._cache.services, services, guards, unreadable, until)
         return Rules(rooms, offers, guards, unreadable)
 
@@ -182,9 +112,17 @@ class RuleReader:
             rooms.keep(room.id, stamp, room)
 
     async def _guards(self, resources: Iterable[ResourceId], services: Iterable[ServiceId]) -> Guards:
-        return await self._rows(
-            [*map(self._cache.resources.guard, resources), *map(self._cache.services.guard, services)]
-        )
+        guards = [*map(self._cache.resources.guard, resources), *map(self._cache.services.guard, services)]
+        return await self._rows([CLOSURES_ROW, *guards] if guards else [])
+
+    async def _closures(self, guards: Guards) -> Closures:
+        """The closures, read and parsed only where they were changed."""
+        cache = self._cache.closures
+        if (known := cache.valid(guards)) is not None:
+            return known
+        stamp, rows = await read_closures(self._database)
+        few = len(rows) <= PARSED_INLINE_MAX
+        return cache.keep(closures_of(stamp, rows) if few else await self._work.run(closures_of, stamp, rows))
 
     async def _rows(self, identities: Sequence[str]) -> Guards:
         found = self._database["guards"].find({"_id": {"$in": identities}}) if identities else None

@@ -445,8 +445,8 @@ SENDERS = [
 ]
 """Who writes for requests past the write path. Of the rest of `reconciliation` only `RunStore.enqueue` does."""
 
-UNSEEN = ["guards", "pools", "reach", "foreign_occupancies", "clock"]
-"""Modules of storage that write only what no client sees: before the resource that needs it, and harmless without."""
+UNSEEN = ["guards", "pools", "reach", "foreign_occupancies", "clock", "pending_closures"]
+"""Modules of storage that write only what no client sees: before the object that needs it, and harmless without."""
 
 
 METHODS_OF_OTHERS = {name for kind in (list, dict, set, asyncio.Lock) for name in dir(kind)}

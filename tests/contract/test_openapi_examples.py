@@ -26,6 +26,7 @@ ORDER = (
     *("listCustomers", "getCustomer", "createCustomer", "updateCustomer"),
     *("getResourceSchedule", "replaceResourceSchedule"),
     *("createTimeOff", "listTimeOff", "getTimeOff", "deleteTimeOff"),
+    *("createClosure", "listClosures", "getClosure", "updateClosure", "deleteClosure"),
     *("listAvailability", "explainAvailability"),
     *("createReservation", "listReservations", "exportReservations", "listCustomerReservations", "getReservation"),
     *("updateReservation", "createMoves", "extendReservation", "confirmReservation", "cancelReservation"),
@@ -124,7 +125,7 @@ class Walk:
 
     def _remember(self, name: str, sample: Sample, body: Any) -> None:
         made = {"createTimeOff": "timeOffId", "createGroup": "groupId", "createReconciliation": "reconciliationId"}
-        made |= {"createWebhook": "webhookId", "createSeries": "seriesId"}
+        made |= {"createWebhook": "webhookId", "createSeries": "seriesId", "createClosure": "closureId"}
         if name == "createKey":
             self.ids["keyPrefix"] = body["prefix"]
         elif name == "createCustomerCalendarAddress":

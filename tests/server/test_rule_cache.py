@@ -16,8 +16,9 @@ from app.errors import Problem
 from app.storage.client import Store
 from app.storage.documents import RulesId
 from app.storage.pools import join_pools, pool_row
-from app.storage.rule_cache import PORTION, RuleCache, RuleReader, VersionedCache
+from app.storage.rule_cache import PORTION, RuleCache, RuleReader
 from app.storage.stored_rules import resource_rules_of
+from app.storage.versioned_cache import VersionedCache
 from app.work import WorkPool
 from tests.support.api_client import ApiClient, created, ok, problem
 from tests.support.command_log import CommandLog, logged_store

@@ -153,9 +153,9 @@ async def test_it_writes_down_what_time_has_done(store: Store) -> None:
         again = await jobs.tidy_up(context(store) | {"booking": booking})
     stored = {row["_id"]: row async for row in store.database["reservations"].find()}
 
-    assert report == {"events": 0, "expired": 1, "completed": 1}
+    assert report == {"events": 0, "closures": 0, "expired": 1, "completed": 1}
     assert [stored[each]["status"] for each in ids] == ["expired", "pending", "completed", "confirmed"]
-    assert again == {"events": 0, "expired": 0, "completed": 0}
+    assert again == {"events": 0, "closures": 0, "expired": 0, "completed": 0}
 
 
 async def test_two_never_run_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:

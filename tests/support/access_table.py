@@ -159,6 +159,7 @@ class Walk:
 
     async def _status(self, route: RouteOf, kind: str, owner: str) -> int:
         names = {**self._names[owner], "timeOffId": await self._time_off(), "webhookId": await self._webhook()}
+        names["closureId"] = await self._closure()
         sample = self._sample(route, names)
         headers = sample.headers | ({"Authorization": f"Bearer {token}"} if (token := self._keys[kind]) else {})
         content = None if sample.body is None else _named(json.dumps(sample.body), names)
@@ -174,6 +175,14 @@ class Walk:
             return str(row["timeOff"][-1]["id"])
         away = {"from": "2035-08-01", "to": "2035-08-02"}
         return str(created(await self._api.request("POST", "/v1/resources/room/time-off", json=away))["id"])
+
+    async def _closure(self) -> str:
+        """The id of a closure; one of the walk's requests deletes it."""
+        row = await self._api.store.database["closures"].find_one({})
+        if row:
+            return str(row["_id"])
+        holidays = {"name": "Holidays", "from": "2035-12-24", "to": "2035-12-27"}
+        return str(created(await self._api.request("POST", "/v1/closures", json=holidays))["id"])
 
     async def _webhook(self) -> str:
         """The id of a webhook; one of the walk's requests deletes it."""

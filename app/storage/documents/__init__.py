@@ -24,6 +24,7 @@ from app.storage.documents.catalogue import (
     WeeklyWindow,
 )
 from app.storage.documents.changes import CHANGES_MAX, ChangeEntry, ChangeHistory, read_changes, with_change
+from app.storage.documents.closures import CLOSURES_ROW, Closure, PendingClosure
 from app.storage.documents.events import Event, OutboxEvent
 from app.storage.documents.findings import Acceptance, Finding, FindingEntry, FindingPart
 from app.storage.documents.guards import Guard, GuardRow, Occupancy, RulesId, service_row
@@ -46,6 +47,8 @@ DOCUMENTS: tuple[type[StoredDocument], ...] = (
     Resource,
     Service,
     Customer,
+    Closure,
+    PendingClosure,
     Reservation,
     Group,
     Series,
@@ -73,6 +76,7 @@ DOCUMENTS: tuple[type[StoredDocument], ...] = (
 
 __all__ = [
     "CHANGES_MAX",
+    "CLOSURES_ROW",
     "DOCUMENTS",
     "Acceptance",
     "Beat",
@@ -81,6 +85,7 @@ __all__ = [
     "CatalogueObject",
     "ChangeEntry",
     "ChangeHistory",
+    "Closure",
     "Customer",
     "DailyWindow",
     "Delivery",
@@ -103,6 +108,7 @@ __all__ = [
     "Occupancy",
     "OutboxEvent",
     "Override",
+    "PendingClosure",
     "Process",
     "QueuedRun",
     "Reservation",

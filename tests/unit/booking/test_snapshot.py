@@ -20,6 +20,7 @@ from app.domain.instants import HOUR as HOUR_MILLIS
 from app.domain.load import Occupancy
 from app.domain.rules import ResourceRules
 from app.errors import Problem
+from app.storage.documents import CLOSURES_ROW
 from app.storage.guard_steps import BUMP
 from app.storage.rule_cache import RuleCache
 from app.storage.steps import Step
@@ -91,7 +92,7 @@ class TestLoad:
         _, steps = loaded(intent, guards=[guard("a"), guard("b")])
 
         assert steps[0].name == "guards.read"
-        assert steps[0].arguments == ({"_id": {"$in": ["a", "b", "service:cut"]}},)
+        assert steps[0].arguments == ({"_id": {"$in": ["a", "b", "service:cut", CLOSURES_ROW]}},)
 
     def test_rules_are_read_once_for_each_edit(self) -> None:
         """Under the id in the guard; a new id has them read again."""
