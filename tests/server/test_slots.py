@@ -63,6 +63,8 @@ async def furnish(api: ApiClient, catalogue: Catalogue, random: Random) -> None:
         for _ in range(random.choice((0, 4, 8, 12))):
             await _occupy(api, catalogue, place, random)
         ok(await api.request("PATCH", f"{path}?force=true", json=place.limits(), headers={"If-Match": "*"}))
+    for closed in catalogue.closures(random):
+        created(await api.request("POST", "/v1/closures?force=true", json=closed))
 
 
 async def _occupy(api: ApiClient, catalogue: Catalogue, place: Place, random: Random) -> None:

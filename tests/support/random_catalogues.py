@@ -205,6 +205,18 @@ class Catalogue:
         }
         return {rule for rule, is_broken in broken.items() if is_broken}
 
+    def closures(self, random: Random) -> Iterator[dict[str, Any]]:
+        """The bodies of closures of some places, or of those that offer the service, around a random time."""
+        if random.random() < 0.4:
+            begin = self.span[0] + random.random() * (self.span[1] - self.span[0])
+            day = begin.date()
+            dates = {"from": day.isoformat(), "to": (day + DAY).isoformat()}
+            instants = {"from": render(begin), "to": render(begin + random.randrange(20, 900, 5) * MINUTE)}
+            whose: dict[str, Any] = {"resources": [place.id for place in self.places[:1]]}
+            if self.service and random.random() < 0.5:
+                whose = {"services": [self.service["id"]]}
+            yield {"name": "a closure", **random.choice((dates, instants)), **whose}
+
     def block(self, slot: Slot) -> Slot:
         """The slot with its buffers."""
         service = self.service or {}
