@@ -9,13 +9,13 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 from typing import Literal, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo
 
 from app.domain.instants import Duration, Millis
 from app.domain.rules import ResourceRules
-from app.domain.schedule import TimeOff, windows
+from app.domain.schedule import windows
 from app.domain.zones import ONE_DAY, start_of_day, zone
 
 PeriodLength: TypeAlias = Literal["day", "week", "month"]
@@ -92,28 +92,38 @@ def _next(day: date, per: PeriodLength) -> date:
 
 
 def open_stretches(resource: ResourceRules, start: Millis, end: Millis) -> list[Stretch]:
-    """When a resource is open within `[start, end)`: its schedule less its times off; sorted and apart."""
-    off = sorted(resource.time_off, key=lambda each: each.start)
-    return [
-        stretch
-        for window in windows(resource.schedule, zone(resource.timezone), start, end)
-        for stretch in _without((max(window.start, start), min(window.end, end)), off)
-    ]
+    """When a resource is open within `[start, end)`: its schedule less its times off and closures; sorted and apart."""
+    off = _union((each.start, each.end) for each in (*resource.time_off, *resource.closed_index))
+    ends = [until for _, until in off]
+    found: list[Stretch] = []
+    for window in windows(resource.schedule, zone(resource.timezone), start, end):
+        opens, closes = max(window.start, start), min(window.end, end)
+        found += _without((opens, closes), islice(off, bisect_right(ends, opens), None))
+    return found
 
 
-def _without(stretch: Stretch, off: Sequence[TimeOff]) -> Iterator[Stretch]:
-    """What times off, which are sorted by start, leave of a stretch."""
+def _union(times: Iterable[Stretch]) -> list[Stretch]:
+    """The instants that lie in any of these times, as stretches that are sorted and apart."""
+    found: list[Stretch] = []
+    for start, end in sorted(times):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((start, end))
+    return found
+
+
+def _without(stretch: Stretch, off: Iterable[Stretch]) -> Iterator[Stretch]:
+    """What is left of a stretch; `off` begins with the first time off that ends after the stretch begins."""
     start, end = stretch
-    for each in off:
-        if each.start >= end:
+    for begins, until in off:
+        if begins >= end:
             break
-        if each.end > start:
-            if each.start > start:
-                yield start, each.start
-            start = each.end
-        if start >= end:
-            return
-    yield start, end
+        if begins > start:
+            yield start, begins
+        start = until
+    if start < end:
+        yield start, end
 
 
 class _OpenTime:

@@ -24,7 +24,7 @@ class UtilisationItemAnswer(Answer):
     capacity: int
     """The capacity of the resource, as it is now."""
     open_minutes: int
-    """How long it is open, by its present schedule and times off."""
+    """How long it is open, by its present schedule, times off and closures."""
     booked_minutes: int
     """How long it is booked while it is open, times the units of each reservation."""
     outside_minutes: int

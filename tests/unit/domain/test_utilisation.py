@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.domain.closures import Closure, Closures
 from app.domain.ids import ResourceId
 from app.domain.instants import DAY, MINUTE, Millis
 from app.domain.rules import ResourceRules
@@ -55,6 +56,7 @@ def cases(draw: Any) -> tuple[ResourceRules, date, int, PeriodLength, list[Booki
         capacity=draw(st.integers(1, 3)),
         schedule=Schedule(weekly, overrides),
         time_off=tuple(TimeOff(str(n), *span) for n, span in enumerate(off)),
+        closures=Closures("", [Closure(str(n), *span) for n, span in enumerate(draw(st.lists(spans(60), max_size=2)))]),
     )
     outcomes = st.sampled_from(["booked", "no-show", "cancelled-late"])
     bookings = draw(
@@ -77,7 +79,7 @@ def counted(resource: ResourceRules, use: Use, bookings: list[Booking]) -> Use:
     found = Use(period)
     for instant in range(period.start, period.end, QUARTER):
         start, end = Millis(instant), Millis(instant + QUARTER)
-        is_off = any(off.start < end and start < off.end for off in resource.time_off)
+        is_off = any(off.start < end and start < off.end for off in (*resource.time_off, *resource.closed_index))
         is_open_then = not is_off and is_open(resource.schedule, tz, start, end).ok
         there = [each for each in bookings if each.start <= start < each.end and each.outcome != "cancelled-late"]
         load = QUARTER * sum(each.units for each in there)
