@@ -23,7 +23,13 @@ async def browser(api: ApiClient) -> AsyncIterator[httpx.AsyncClient]:
 
 @pytest.mark.parametrize(
     "fields",
-    [{"resource": None}, {"resource": ObjectId()}, {"timezone": "No/Where"}, {"guests": "x"}, {"notes": 3}],
+    [
+        {"resource": None},
+        {"resource": ObjectId("0123456789abcdef01234567")},
+        {"timezone": "No/Where"},
+        {"guests": "x"},
+        {"notes": 3},
+    ],
     ids=str,
 )
 async def test_rows_of_other_programs(api: ApiClient, browser: httpx.AsyncClient, fields: dict[str, Any]) -> None:
