@@ -1,6 +1,6 @@
 """Floor 4: the write path. The only code that writes a status, a time, a resource or units of a reservation.
 
-`service` is the public interface. Its intents (`intents`; `book`, `change`, `confirm_extend`, `closing`, `reopen`,
+`service` is the public interface. Its intents (`intents`; `book`, `change`, `confirm_extend`, `release`, `reopen`,
 `group`, `series`, `move`, `edit`, `import_rows`) say what they must read and judge themselves. `committer` queues them
 (`queue`) and puts them into batches (`batch`); a driver runs each batch as one `transaction`, which reads a `snapshot`,
 judges, `writes` and commits (`commit`). `expiry` closes what has lapsed or ended; `pruning` removes old answers,

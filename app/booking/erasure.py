@@ -1,6 +1,6 @@
 """Clearing the texts of a customer from reservations, from the answers under Idempotency-Keys, and from events.
 
-It adds no load, so like a closure it needs no guard: each reservation is changed by a compare-and-set on its version,
+It adds no load, so like a release it needs no guard: each reservation is changed by a compare-and-set on its version,
 with its event in the same transaction. A cleared reservation has a new version and a line in its history; its time,
 status and ids stay. A stored answer is repeated, and an event shown, without the texts from then on.
 """

@@ -1,4 +1,4 @@
-"""The worker's closures: holds that have expired are marked as expired, bookings that ended as completed.
+"""The worker's releases: holds that have expired are marked as expired, bookings that ended as completed.
 
 Neither adds load or changes what is free: a hold is over at its instant, whether or not that has been written.
 """
@@ -11,10 +11,10 @@ from typing import Any
 
 from typing_extensions import override
 
-from app.booking.closing import Closure, accept_closure
 from app.booking.committer import Committer
 from app.booking.intents import View
 from app.booking.outcomes import Accepted
+from app.booking.release import Release, accept_release
 from app.domain.ids import ResourceId
 from app.domain.lifecycle import Status
 from app.errors import Problem
@@ -35,7 +35,7 @@ CLOSURES_AT_ONCE = 64
 
 
 @dataclass(slots=True, kw_only=True)
-class Elapse(Closure[Reservation | None]):
+class Elapse(Release[Reservation | None]):
     """Close a reservation whose time has come, if it is as it was read: another writer's change since then prevails.
 
     `reservation` is its id, of any type, and `version` the one that was read. `lapsed_at` is an instant at which its
@@ -70,7 +70,7 @@ class Elapse(Closure[Reservation | None]):
             "from": self.before,
             "to": self.to,
         }
-        return accept_closure(row, line, None if self.lapsed_at is None else lapsed_by(self.lapsed_at))
+        return accept_release(row, line, None if self.lapsed_at is None else lapsed_by(self.lapsed_at))
 
 
 async def expire_lapsed(store: Store, committer: Committer) -> int:
@@ -133,7 +133,7 @@ async def _close_all(
 
 
 async def _submit(committer: Committer, intents: list[Elapse]) -> int:
-    """Submit closures, of which none keeps another from being done; how many were done.
+    """Submit releases, of which none keeps another from being done; how many were done.
 
     Raises:
         Problem: the database cannot be reached, or too much waits.

@@ -7,7 +7,6 @@ from bson import ObjectId
 
 from app.booking.book import Book
 from app.booking.change import Change
-from app.booking.closing import close, close_all
 from app.booking.committer import Committer
 from app.booking.confirm_extend import Confirm, Extend
 from app.booking.drivers import driver_for, replayed_answer
@@ -20,6 +19,7 @@ from app.booking.meter import Meter
 from app.booking.move import Move, WantedMove
 from app.booking.patches import Patch
 from app.booking.priority import priority_requester
+from app.booking.release import close, close_all
 from app.booking.reopen import Reopen
 from app.booking.several import Several
 from app.booking.slots import SLOTS
@@ -260,7 +260,7 @@ class BookingService:
     async def close(
         self, identity: ObjectId, to: Status, *, by: str, reason: str | None = None, admin: bool = False
     ) -> Reservation:
-        """Cancel or complete a reservation, or mark it as a no-show; see `closing.close`."""
+        """Cancel or complete a reservation, or mark it as a no-show; see `release.close`."""
         return await close(self.store, self.committer, identity, to, by=by, reason=reason, admin=admin)
 
     async def edit_resource(self, edit: EditResource) -> int:

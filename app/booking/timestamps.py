@@ -8,7 +8,7 @@ older stamp, and each writer is bounded:
   process that was paused, a server that hung), what was written is stamped anew.
 - A reservation from a pool is stamped before its guard is taken, with the database's clock as this process knows it;
   the guard's own clock must not be more than `SKEW_SECONDS` ahead of that.
-- A closure takes no guard, so the database stamps it as it applies it: `reservation_updates.STAMP`.
+- A release takes no guard, so the database stamps it as it applies it: `reservation_updates.STAMP`.
 """
 
 import time

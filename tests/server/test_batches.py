@@ -12,12 +12,12 @@ from bson import ObjectId
 
 from app.booking.book import Book
 from app.booking.change import Change
-from app.booking.closing import Close
 from app.booking.confirm_extend import Confirm, Extend
 from app.booking.group import AllOrNothing, BookGroup
 from app.booking.intents import AnyIntent
 from app.booking.move import Move
 from app.booking.outcomes import Accepted, Refused
+from app.booking.release import Close
 from app.booking.several import MembersRefused
 from app.storage.client import Store
 from app.storage.documents import Reservation

@@ -171,7 +171,7 @@ async def test_less_capacity_is_judged_in_one_pass(full: CountedApi) -> None:
     assert full.counts.taken() == {"known before": BOOKINGS, "passes": 1}
 
 
-async def test_closing_for_good_lists_all_and_is_forced_without_reads(full: CountedApi) -> None:
+async def test_release_for_good_lists_all_and_is_forced_without_reads(full: CountedApi) -> None:
     """The refusal has the true total and lists a hundred; a forced edit reads no bookings."""
     body = problem(await full.api.edit(ROOM, active=False), "stranded-bookings")
     assert (body["total"], len(body["reservations"])) == (BOOKINGS, 100)

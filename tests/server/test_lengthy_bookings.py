@@ -6,10 +6,10 @@ import pytest
 from bson import ObjectId
 
 from app.booking.change import Change
-from app.booking.closing import Close
 from app.booking.group import BookGroup
 from app.booking.outcomes import Accepted, Refused
 from app.booking.queue import BatchBuilder, Ticket, lanes_of
+from app.booking.release import Close
 from app.booking.several import MembersRefused
 from app.storage.client import Store
 from app.storage.conflict_lookup import GLIMPSE_ROWS

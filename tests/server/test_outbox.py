@@ -4,8 +4,8 @@ import pytest
 from bson import ObjectId
 from pymongo.errors import AutoReconnect, OperationFailure
 
-from app.booking.closing import Close
 from app.booking.intents import AnyIntent
+from app.booking.release import Close
 from app.storage.client import Store
 from tests.support.step_driver import (
     FailingStepDriver,
@@ -20,7 +20,7 @@ from tests.support.times import HOUR, NINE
 pytestmark = pytest.mark.servers("transactions")
 
 
-async def closure(store: Store) -> AnyIntent:
+async def release(store: Store) -> AnyIntent:
     """The cancellation of what is booked at eight."""
     made = await book_accepted(store, start=NINE - HOUR)
     await store.database["outbox"].delete_many({})
@@ -40,7 +40,7 @@ async def versions(store: Store) -> tuple[set[tuple[object, int]], set[tuple[obj
     return {(row["_id"], row["version"]) for row in rows}, {(row["subject"], row["version"]) for row in events}
 
 
-@pytest.mark.parametrize("make", [booking, closure])
+@pytest.mark.parametrize("make", [booking, release])
 async def test_neither_is_seen_before_the_commit(store: Store, make: object) -> None:
     """After the last statement both are still invisible; after the commit both are there."""
     await add_resource(store)
@@ -57,7 +57,7 @@ async def test_neither_is_seen_before_the_commit(store: Store, make: object) -> 
     assert events == reservations - before[0]
 
 
-@pytest.mark.parametrize("make", [booking, closure])
+@pytest.mark.parametrize("make", [booking, release])
 async def test_a_failed_event_undoes_its_change(store: Store, make: object) -> None:
     """A change whose event cannot be written is not written."""
     await add_resource(store)
@@ -76,7 +76,7 @@ async def test_a_failed_event_undoes_its_change(store: Store, make: object) -> N
 async def test_an_unheard_commit_of_a_closure_is_known_by_its_proof(store: Store, *, done: bool) -> None:
     """Whether it was committed is read after its session was ended; both are there, or neither."""
     await add_resource(store)
-    intent = await closure(store)
+    intent = await release(store)
     driver = FailingStepDriver(store, [intent])
     driver.fail("commit", lost_commit_answer() if done else AutoReconnect("connection closed"), done=done)
     outcomes: list[object] = []

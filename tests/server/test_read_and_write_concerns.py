@@ -13,10 +13,10 @@ from pymongo import ReadPreference
 from pymongo.errors import AutoReconnect
 
 from app.booking import BookingService
-from app.booking.closing import Close
 from app.booking.drivers import driver_for
 from app.booking.expiry import complete_ended, expire_lapsed
 from app.booking.idempotency import Replay
+from app.booking.release import Close
 from app.booking.session_driver import SessionDriver
 from app.reconciliation.engine import reconcile_reservations
 from app.storage.client import Store, connect

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from app.booking import Book, BookGroup, MembersRefused, Refused
 from app.booking.batch import Outcome
-from app.booking.closing import Close
 from app.booking.idempotency import Replay, Token
 from app.booking.import_rows import IMPORT_KEY_TARGET, BookRow
 from app.booking.intents import AnyIntent
 from app.booking.outcomes import Accepted
+from app.booking.release import Close
 from app.booking.transaction import judge_all
 from app.domain.ids import ResourceId
 from app.domain.instants import HOUR as HOUR_MILLIS

@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from app.booking import batch_runner
 from app.booking.batch import Batch, Outcome
-from app.booking.closing import Close
+from app.booking.release import Close
 from app.booking.transaction import attempt
 from app.domain.ids import ServiceId
 from app.domain.instants import HOUR as HOUR_MILLIS
@@ -49,7 +49,7 @@ async def closed(store: Store, identity: ObjectId, to: Status, **fields: Any) ->
 
 
 async def refused(store: Store, identity: ObjectId, to: Status, **fields: Any) -> str:
-    """The name of the problem by which a closure is refused."""
+    """The name of the problem by which a release is refused."""
     with pytest.raises(Problem) as problem:
         await closed(store, identity, to, **fields)
     return problem.value.name
@@ -131,7 +131,7 @@ async def test_an_unknown_one_is_not_found(mock_store: Store) -> None:
 
 
 async def test_a_service_that_it_got_meanwhile_binds_it(mock_store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between the read and the transaction it got a service with a notice: the closure is judged by that one."""
+    """Between the read and the transaction it got a service with a notice: the release is judged by that one."""
     identity = await insert(mock_store, service=None, startTime=mock_store.clock.now() + HOUR)
 
     def overtaken(batch: Batch) -> Steps[list[Outcome]]:
@@ -156,7 +156,7 @@ def stored_hold(**fields: Any) -> dict[str, Any]:
 
 
 def member(row: dict[str, Any], **fields: Any) -> Close:
-    """The closure of a reservation as that of a group's member."""
+    """The release of a reservation as that of a group's member."""
     return Close(by="caller", reservation=row["_id"], service=row.get("service"), spares_final=True, **fields)
 
 

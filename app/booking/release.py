@@ -1,8 +1,8 @@
-"""Closing: the changes of status that add no load.
+"""Releases: the changes of status that give time back.
 
-Closing (cancel, complete, no-show, expire) adds no load: the status stops blocking, and times, resource and units stay.
-So it changes no guard, and is never refused for an overlap: a reservation on a double-booked resource can always be
-cancelled. It shares the committer's batches, because its event is written in the same transaction.
+A release (cancel, complete, no-show, expire) adds no load: the status stops blocking, and times, resource and units
+stay. So it changes no guard, and is never refused for an overlap: a reservation on a double-booked resource can always
+be cancelled. It shares the committer's batches, because its event is written in the same transaction.
 """
 
 from collections.abc import Sequence
@@ -38,7 +38,7 @@ from app.storage.values import count
 from app.storage.values import identity as identity_of
 
 ATTEMPTS_MAX = 5
-"""How often a closure is submitted while others give its reservation another service."""
+"""How often a release is submitted while others give its reservation another service."""
 
 
 async def close(
@@ -124,12 +124,12 @@ async def close_all(
 
 
 @dataclass(slots=True, kw_only=True)
-class Closure(OneReservation[T_co]):
+class Release(OneReservation[T_co]):
     """A change of one reservation that adds no load, and so needs no guard."""
 
     @override
     def lanes(self) -> frozenset[Lane]:
-        """The reservation itself, so that the closures of one follow each other."""
+        """The reservation itself, so that the releases of one follow each other."""
         return frozenset((Lane(f"reservation:{self.reservation}"),))
 
     @override
@@ -139,8 +139,8 @@ class Closure(OneReservation[T_co]):
 
 
 @dataclass(slots=True, kw_only=True)
-class Close(Closure[Reservation]):
-    """A closure that somebody asks for; `admin` may cancel inside the cancellation notice.
+class Close(Release[Reservation]):
+    """A release that somebody asks for; `admin` may cancel inside the cancellation notice.
 
     In a group (`spares_final`) a member that has ended stays as it is. `clock` is the database's clock, where that had
     to be asked; None: as this process knows it.
@@ -181,7 +181,7 @@ class Close(Closure[Reservation]):
         if self.reason:
             line["reason"] = self.reason
         view.calendar(resource).remove(self.reservation)
-        return accept_closure(row, line)
+        return accept_release(row, line)
 
     def _check(self, row: Row, view: View, now: Millis) -> None:
         """Refuse what the lifecycle, the start or the cancellation notice forbids."""
@@ -204,8 +204,8 @@ def _service_of(row: Row) -> ServiceId | None:
     return None if service is None else ServiceId(service)
 
 
-def accept_closure(row: BsonDocument, line: HistoryLine, lapsed: Filter | None = None) -> Accepted[Reservation]:
-    """Accept a closure of a stored reservation, whose line has its new status; the database stamps it.
+def accept_release(row: BsonDocument, line: HistoryLine, lapsed: Filter | None = None) -> Accepted[Reservation]:
+    """Accept a release of a stored reservation, whose line has its new status; the database stamps it.
 
     Without transactions the update finds the reservation as it was read, and with an `expiresAt` that has `lapsed`.
     """
