@@ -77,6 +77,7 @@ def before(monkeypatch: pytest.MonkeyPatch, name: str, act: Callable[[], Awaitab
     monkeypatch.setattr(store, name, acting)
 
 
+@pytest.mark.promise("closures")
 async def test_a_booking_that_is_under_way_is_seen(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """It has begun before the closure is pending: the closure waits for it, is refused, and closes nothing."""
     driver = StepDriver(api.store, [booking_of()])
@@ -109,6 +110,7 @@ async def race_of_a_pool(api: ApiClient) -> Any:
     return outcome
 
 
+@pytest.mark.promise("closures")
 async def test_a_booking_that_cannot_be_seen_sees_the_closure(api: ApiClient) -> None:
     """It loses its guard to the closure, and is refused when it runs again."""
     outcome = await race_of_a_pool(api)

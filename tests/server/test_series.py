@@ -386,6 +386,7 @@ class TestVerbs:
 class TestStorms:
     """Series beside series and single bookings."""
 
+    @pytest.mark.promise("series")
     async def test_no_resource_is_above_its_capacity(self, api: ApiClient) -> None:
         """Series that refuse and that skip, singles and moves, all at once: what was accepted is there, and fits.
 

@@ -61,6 +61,7 @@ def instants(rule: str, first: datetime) -> list[str]:
 class TestOracle:
     """Every occurrence lies where dateutil, in local time, and the zone's rules put it."""
 
+    @pytest.mark.promise("series")
     def test_random_rules_in_zones_whose_clocks_change(self) -> None:
         """Rules of every part with starts in gaps and folds: the same instants, or refused for the same reason."""
         chance = Random(5545)
