@@ -29,7 +29,7 @@ pytest := pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 # The tests start hundreds of commands, and each would compile the sources again.
 unexport PYTHONDONTWRITEBYTECODE
 
-# How many per cent of lines and branches the tests must run; 0: they are not measured, which takes a quarter less time.
+# How many per cent of lines and branches the tests must run; 0: they are not measured, which takes less than half of the time.
 COVERAGE_FLOOR ?= 0
 
 # Servers and files that are too large for the repository, where they are at hand beside it.
