@@ -40,19 +40,30 @@ def overrides_of(schedule: object, today: str) -> list[tuple[str, Sequence[Windo
     return sorted(found)
 
 
-class Absence(NamedTuple):
-    """A time off: two dates, of which `last` is the last one included, or two instants."""
+class Span(NamedTuple):
+    """Two dates, of which `last` is the last one included, or two instants."""
 
-    id: str
     starts: str
     ends: str
     last: str
-    reason: str
 
     @property
     def is_of_days(self) -> bool:
         """Whether its edges are dates."""
         return "T" not in self.starts
+
+
+def span_of(starts: str, ends: str) -> Span:
+    """The span between two edges, of which the last one is excluded."""
+    return Span(starts, ends, _day_before(ends))
+
+
+class Absence(NamedTuple):
+    """A time off."""
+
+    id: str
+    span: Span
+    reason: str
 
 
 def absences_of(times_off: object, today: str) -> list[Absence]:
@@ -62,8 +73,8 @@ def absences_of(times_off: object, today: str) -> list[Absence]:
         starts, ends = _part(each, "from"), _part(each, "to")
         if isinstance(starts, str) and isinstance(ends, str) and ends >= today:
             reason = str(_part(each, "reason") or "")
-            found.append(Absence(str(_part(each, "id")), starts, ends, _day_before(ends), reason))
-    return sorted(found, key=lambda each: each.starts)
+            found.append(Absence(str(_part(each, "id")), span_of(starts, ends), reason))
+    return sorted(found, key=lambda each: each.span.starts)
 
 
 def _part(stored: object, name: str) -> object:

@@ -79,7 +79,7 @@ export async function showSecret(title, secret) {
 
 /**
  * Open a dialog of the page and call something with its form, until that succeeds or the dialog is closed. A refusal is
- * said within the dialog, and its fields stay.
+ * said within the dialog, and its fields stay, as they do where nothing was done: null.
  */
 export async function submitted(id, calling) {
   const dialog = document.getElementById(id);
@@ -104,8 +104,10 @@ export async function submitted(id, calling) {
         event.preventDefault();
         const button = form.querySelector('.primary');
         button.disabled = true;
+        problem.hidden = true;
         try {
-          end(await calling(new FormData(form)));
+          const result = await calling(new FormData(form));
+          if (result !== null) end(result);
         } catch (error) {
           if (!(error instanceof Refused)) throw error;
           problem.textContent = error.message;

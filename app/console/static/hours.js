@@ -5,7 +5,7 @@ import { ask, element, notice, tried } from './dialog.js';
 import { draw } from './hours-draw.js';
 import { refresh } from './refresh.js';
 import { edited } from './stranded.js';
-import { instantOf, wall as wallTime } from './time.js';
+import { edges, wall as wallTime } from './time.js';
 import { DAY, DAYS, byDay, line, minutes, parse, read, shown, wall, weekly } from './week.js';
 import { speak, speakOf } from './words.js';
 
@@ -150,21 +150,9 @@ async function load() {
   render();
 }
 
-/** The edges of a time off: dates, the last of them included, or instants where times of day are written. */
-function edges(form) {
-  const { fromDate, fromTime, toDate, toTime } = Object.fromEntries(new FormData(form));
-  if (!fromTime && !toTime) {
-    const last = new Date(`${toDate}T00:00:00Z`);
-    last.setUTCDate(last.getUTCDate() + 1);
-    return { from: fromDate, to: last.toISOString().slice(0, 10) };
-  }
-  const at = (date, time) => instantOf(`${date}T${time || '00:00'}`, object.dataset.zone).toISOString();
-  return { from: at(fromDate, fromTime), to: at(toDate, toTime) };
-}
-
 async function addOff(form) {
   const reason = form.elements.reason.value.trim();
-  if (!(await edited('POST', `${path}/time-off`, { ...edges(form), ...(reason ? { reason } : {}) }))) return;
+  if (!(await edited('POST', `${path}/time-off`, { ...edges(new FormData(form), object.dataset.zone), ...(reason ? { reason } : {}) }))) return;
   form.reset();
   await Promise.all([refresh('off'), refresh('history')]);
   notice(speak('hours.off_added'));

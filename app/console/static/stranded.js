@@ -1,15 +1,16 @@
 // Edits of the catalogue: one that would strand bookings shows them as a list to decide on, and can be made anyway.
 
 import { Refused, call } from './api.js';
-import { ask, element, refusal, show, tried } from './dialog.js';
+import { ask, element, refusal, show } from './dialog.js';
 import { wall, written } from './time.js';
 import { speak, speakCount, speakOf } from './words.js';
 
-function line(booking, zone) {
+/** A booking, with a link to its day; `of` is what the calendar shows, all without it. */
+function line(booking, zone, of) {
   const start = new Date(booking.startTime);
   const [date] = wall(start, zone).split('T');
-  const of = encodeURIComponent(`resource:${document.getElementById('object').dataset.id}`);
-  const day = element('a', { href: `/console/calendar?date=${date}&of=${of}`, target: '_blank' }, written(start, 'dated', zone));
+  const query = new URLSearchParams({ date, ...(of ? { of } : {}) });
+  const day = element('a', { href: `/console/calendar?${query}`, target: '_blank' }, written(start, 'dated', zone));
   return element(
     'li',
     {},
@@ -22,8 +23,8 @@ function line(booking, zone) {
 }
 
 /** Show the bookings that an edit would strand; whether it is to be made anyway. */
-async function decided(problem, zone) {
-  const listed = (problem.reservations ?? []).map((booking) => line(booking, zone));
+async function isWanted(problem, zone, of) {
+  const listed = (problem.reservations ?? []).map((booking) => line(booking, zone, of));
   const content = element(
     'div',
     { class: 'stranded' },
@@ -38,18 +39,30 @@ async function decided(problem, zone) {
   return (await show(speakCount('stranded.title', problem.total), content, buttons)) === 'anyway';
 }
 
+/**
+ * What `edit` answers, which calls the API with a query; if that would strand bookings, they are shown, and it is called
+ * again to make the edit anyway, or not: null. `zone` is that of their times, without one the browser's.
+ */
+export async function decided(edit, { zone, of } = {}) {
+  try {
+    return await edit('');
+  } catch (error) {
+    if (!(error instanceof Refused) || error.kind !== 'stranded-bookings') throw error;
+    return (await isWanted(error.problem, zone, of)) ? edit('?force=true') : null;
+  }
+}
+
 /** Edit the object of this page at the version that was read; the answer, or null where nothing was changed. */
 export async function edited(method, path, body) {
   const object = document.getElementById('object');
-  const options = { body, ifMatch: Number(object.dataset.version) };
+  const { id, version, zone } = object.dataset;
+  const edit = (query) => call(method, path + query, { body, ifMatch: Number(version) });
   let answer = null;
   try {
-    answer = await call(method, path, options);
+    answer = await decided(edit, { zone, of: `resource:${id}` });
   } catch (error) {
     if (!(error instanceof Refused)) throw error;
-    if (error.kind === 'stranded-bookings') {
-      if (await decided(error.problem, object.dataset.zone)) answer = await tried(call(method, `${path}?force=true`, options));
-    } else if (error.kind === 'stale') {
+    if (error.kind === 'stale') {
       if (await ask(error.message, { yes: speak('catalogue.load'), no: speak('catalogue.keep') })) location.reload();
     } else refusal(error);
   }

@@ -80,6 +80,18 @@ export function instantOf(local, zone) {
   return new Date(found.length ? Math.min(...found) : before);
 }
 
+/** The edges that a form names: dates, the last of them included, or instants in a zone where times of day are written. */
+export function edges(form, zone) {
+  const { fromDate, fromTime, toDate, toTime } = Object.fromEntries(form);
+  if (!fromTime && !toTime) {
+    const last = new Date(`${toDate}T00:00:00Z`);
+    last.setUTCDate(last.getUTCDate() + 1);
+    return { from: fromDate, to: last.toISOString().slice(0, 10) };
+  }
+  const at = (date, time) => instantOf(`${date}T${time || '00:00'}`, zone).toISOString();
+  return { from: at(fromDate, fromTime), to: at(toDate, toTime) };
+}
+
 /** Write all times (also texts of pictures, with `data-instant`) and numbers within an element anew, and show what needs a script. */
 export function localize(within = document) {
   for (const each of within.querySelectorAll('.needs-script')) each.hidden = false;
