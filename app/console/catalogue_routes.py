@@ -65,7 +65,7 @@ async def objects(
         request,
         "catalogue",
         kind=listed,
-        kinds=_kinds(caller),
+        kinds=lists_of(caller),
         items=[_fields(listed, each) for each in shown],
         following=following,
         find=wanted,
@@ -120,9 +120,9 @@ def _fields(kind: Kind, found: CatalogueObject) -> dict[str, Any]:
     return _ANSWERS[kind].model_validate(found).model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
-def _kinds(caller: Caller) -> list[Kind]:
-    """The lists that a caller may see."""
-    return [kind for kind in FIELDS if kind != "customers" or caller.may("reservations:read")]
+def lists_of(caller: Caller) -> list[str]:
+    """The lists that a caller may see, closures with them, in the order of their tabs."""
+    return [*(kind for kind in FIELDS if kind != "customers" or caller.may("reservations:read")), "closures"]
 
 
 def _kind(text: str, caller: Caller) -> Kind:

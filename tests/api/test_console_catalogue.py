@@ -101,6 +101,50 @@ async def test_lists(api: ApiClient, browser: httpx.AsyncClient) -> None:
     assert await found(find="nobody") == []
 
 
+async def test_closures(api: ApiClient, browser: httpx.AsyncClient) -> None:
+    """They are listed when they are and with the names of what they close, a page at a time, names escaped."""
+    for number in range(8):
+        await api.resource(f"room{number}", name=f"Room {number}" if number else MARKUP)
+    await api.service("yoga", name="Yoga")
+    days = {"from": "2199-07-07", "to": "2199-07-10"}
+    instants = {"from": "2199-08-01T10:00:00+02:00", "to": "2199-08-01T12:00:00+02:00"}
+    await api.add("closures", id="c01", name=MARKUP, **days)
+    resources = [f"room{number}" for number in range(8)]
+    await api.add("closures", id="c02", name="Works", resources=resources, services=["yoga"], **instants)
+    for number in range(3, 52):
+        past = {"from": "1999-01-01", "to": "1999-01-02"}
+        await api.add("closures", id=f"c{number:02}", name=f"C{number}", resources=["room1"], **past)
+
+    first = (await browser.get(f"{CATALOGUE}/closures")).text
+    (following,) = re.findall(r'rel="next" href="([^"]+)"', first)
+    every, works, over = re.findall(r"<tr data-id=.*?</tr>", first, re.DOTALL)[:3]
+
+    assert re.findall(r">(\d{4}-\d\d-\d\d)</time>", every) == ["2199-07-07", "2199-07-09"]
+    assert "Everything, also what is made later" in every
+    assert re.findall(r">([^<]+ UTC)</time>", works) == ["2199-08-01 08:00 UTC", "2199-08-01 10:00 UTC"]
+    badges = re.findall(r'href="/console/catalogue/(\w+/\w+)">([^<]+)</a>', works)
+    assert badges[1:] == [
+        *((f"resources/room{number}", f"Room {number}") for number in range(1, 6)),
+        ("services/yoga", "Yoga"),
+    ]
+    assert "and 2 more" in works
+    assert [' class="over"' in each for each in (every, works, over)] == [False, False, True]
+    assert MARKUP not in first
+    assert 'id="new"' in first
+    assert re.findall(r'data-id="(c\d\d)"', (await browser.get(following)).text) == ["c51"]
+
+
+async def test_the_tabs(browser: httpx.AsyncClient) -> None:
+    """Each list leads to the others, closures too, and says which one it is."""
+    kinds = [*FIELDS, "closures"]
+
+    for kind in kinds:
+        shown = (await browser.get(f"{CATALOGUE}/{kind}")).text
+        tabs = re.findall(r'<a href="/console/catalogue/(\w+)"( aria-current="true")?>', shown)
+
+        assert [(each, bool(current)) for each, current in tabs] == [(each, each == kind) for each in kinds]
+
+
 async def test_an_erased_customer(api: ApiClient, browser: httpx.AsyncClient) -> None:
     """It can be looked at, and not edited."""
     await api.add("customers", id="mia", name="Mia")
@@ -113,18 +157,22 @@ async def test_an_erased_customer(api: ApiClient, browser: httpx.AsyncClient) ->
 
 
 async def test_keys_with_less(api: ApiClient, browser: httpx.AsyncClient) -> None:
-    """Any key reads resources and services; customers need `reservations:read`, and editing `catalogue:write`."""
+    """Any key reads all lists but customers, which need `reservations:read`; editing needs `catalogue:write`."""
     await api.resource()
     await api.add("customers", id="mia", name="Mia")
+    await api.add("closures", name="Works", **{"from": "2199-07-07", "to": "2199-07-10"})
     key = (await create_key(api.store, "test", ["findings:review"])).token
     await browser.post("/console/sign-in", data={"key": key})
 
     resource = await browser.get(f"{CATALOGUE}/resources/room")
+    closures = await browser.get(f"{CATALOGUE}/closures")
     statuses = [
         (await browser.get(f"{CATALOGUE}{path}", follow_redirects=True)).status_code
-        for path in ("", "/services", "/customers", "/customers/mia", "/keys", "/resources/nothing")
+        for path in ("", "/services", "/customers", "/customers/mia", "/keys", "/resources/nothing", "/closures/one")
     ]
 
     assert "Editing needs a key with catalogue:write." in resource.text
     assert 'id="save"' not in resource.text
-    assert statuses == [200, 200, 403, 403, 404, 404]
+    assert "Works" in closures.text
+    assert [each for each in ('id="new"', "data-do", "closures.js") if each in closures.text] == []
+    assert statuses == [200, 200, 403, 403, 404, 404, 404]

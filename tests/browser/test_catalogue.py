@@ -49,8 +49,16 @@ def test_the_pages(console: RunningConsole, signed_in: Browser) -> None:
     off = {"from": "2031-01-07", "to": "2031-01-08", "reason": "<b>painting</b>"}
     console.http.post("/v1/resources/shown/time-off", json=off).raise_for_status()
 
-    for each in ("/console/catalogue/resources", "/console/catalogue/services/yoga", "/console/catalogue/customers"):
-        signed_in.check_page(each)
+    closed = {
+        "name": "<b>Works</b>",
+        "resources": ["shown"],
+        "from": "2031-02-01T10:00:00Z",
+        "to": "2031-02-02T10:00:00Z",
+    }
+    console.http.post("/v1/closures", json=closed).raise_for_status()
+
+    for each in ("resources", "services/yoga", "customers", "closures"):
+        signed_in.check_page(f"/console/catalogue/{each}")
     signed_in.check_page(path)
     signed_in.find("#hours")
 
@@ -165,6 +173,45 @@ def test_time_off(console: RunningConsole, signed_in: Browser) -> None:
     signed_in.find("dialog[open] [value=yes]").click()
     signed_in.wait(lambda: len(signed_in.all("#off li")) == 1)
     assert signed_in.errors() == []
+
+
+def test_closures(console: RunningConsole, signed_in: Browser) -> None:
+    """One that strands bookings shows them, and is made all the same if that is wanted; it can be deleted."""
+    make(console, "closing")
+    book(console, "closing", 10)
+    signed_in.open("/console/catalogue/closures")
+    signed_in.find("#create:not([hidden])").click()
+    signed_in.find("#new [name=name]").send_keys("Floor works")
+    for name in ("fromDate", "toDate"):
+        signed_in.run(f"document.querySelector('#new [name={name}]').value = arguments[0]", MONDAY.date().isoformat())
+    signed_in.find("#new [value=some]").click()
+    signed_in.find("#new [data-choice=services] input")
+
+    signed_in.find("#new .primary").click()
+    nothing_chosen = signed_in.text("#new .problem")
+    signed_in.find("#new [value=closing]").click()
+    violations = signed_in.violations()
+    signed_in.find("#new .primary").click()
+    title, listed = (signed_in.text(f"dialog[open]:not(#new) {each}") for each in ("h2", ".plain"))
+    signed_in.find("dialog[open]:not(#new) [value=no]").click()
+    signed_in.find("#new[open] .primary:enabled").click()
+    signed_in.find("dialog[open]:not(#new) [value=anyway]").click()
+
+    assert signed_in.reads("The closure is made.")
+    assert "at least 1 entry" in nothing_chosen
+    assert (violations, title) == ([], "1 booking would lose its place")
+    assert "mia" in listed
+    (made,) = [each for each in console.http.get("/v1/closures").json()["items"] if each["name"] == "Floor works"]
+    days = (MONDAY.date().isoformat(), (MONDAY + timedelta(days=1)).date().isoformat())
+    assert (made["from"], made["to"]) == days
+    assert (made["resources"], "services" in made) == (["closing"], False)
+    row = f"#board [data-id='{made['id']}']"
+    assert "closing" in signed_in.text(row)
+    signed_in.find(f"{row} [data-do=delete]").click()
+    signed_in.find("dialog[open] [value=yes]").click()
+    signed_in.wait(lambda: not signed_in.all(row))
+    assert console.http.get(f"/v1/closures/{made['id']}").status_code == 404
+    assert [each for each in signed_in.errors() if "409" not in each and "422" not in each] == []
 
 
 def test_a_new_resource(console: RunningConsole, signed_in: Browser) -> None:
