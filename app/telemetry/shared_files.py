@@ -18,7 +18,12 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.telemetry.shared_folder import FOLDER_VARIABLE, folder_of_processes, is_free, lock, log_not_shared
 
-_FILE_BYTES = {"counter": 64 * 1024, "gauge_livesum": 64 * 1024, "histogram": 4 * 1024 * 1024}
+_FILE_BYTES = {
+    "counter": 64 * 1024,
+    "gauge_livemax": 64 * 1024,
+    "gauge_livesum": 64 * 1024,
+    "histogram": 4 * 1024 * 1024,
+}
 """The place of each file of a slot; that of histograms is enough for a thousand combinations of route and status."""
 
 _OF_A_LIVE_PROCESS = re.compile(r"gauge_live\w+_(?P<slot>\d+)\.db")

@@ -68,6 +68,7 @@ async def test_a_service_shows_its_lengths(client: httpx.AsyncClient) -> None:
         "cancellationNoticeMinutes": 0,
         "approval": False,
         "active": True,
+        "hours": "throughout",
         "assignment": "even",
     }
 

@@ -1,14 +1,24 @@
 """What every object has cannot be unset by a merge patch."""
 
+from collections.abc import Iterator
+
 import pytest
 
 import app.main  # noqa: F401  # imports every room, and so every body
 from app.errors import Problem
 from app.http.models import Body, NeverNull
 
+
+def bodies(of: type[Body] = Body) -> Iterator[type[Body]]:
+    """All kinds of bodies."""
+    for body in of.__subclasses__():
+        yield body
+        yield from bodies(body)
+
+
 FIELDS = [
     (body, field.alias or name)
-    for body in Body.__subclasses__()
+    for body in bodies()
     for name, field in body.model_fields.items()
     if any(isinstance(each, NeverNull) for each in field.metadata)
 ]

@@ -88,7 +88,7 @@ def test_files_do_not_pile_up(temporary: Path) -> None:
         (folder,) = temporary.iterdir()
         files = sorted(path.name for path in folder.iterdir())
 
-    assert files == ["1.lock", "counter_1.db", "gauge_livesum_1.db", "histogram_1.db"]
+    assert files == ["1.lock", "counter_1.db", "gauge_livemax_1.db", "gauge_livesum_1.db", "histogram_1.db"]
     assert [*temporary.iterdir()] == []
 
 
