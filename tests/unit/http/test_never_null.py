@@ -9,16 +9,17 @@ from app.errors import Problem
 from app.http.models import Body, NeverNull
 
 
-def bodies(of: type[Body] = Body) -> Iterator[type[Body]]:
-    """All kinds of bodies."""
+def patches(of: type[Body] = Body) -> Iterator[type[Body]]:
+    """All bodies that require nothing."""
     for body in of.__subclasses__():
-        yield body
-        yield from bodies(body)
+        if not any(field.is_required() for field in body.model_fields.values()):
+            yield body
+        yield from patches(body)
 
 
 FIELDS = [
     (body, field.alias or name)
-    for body in bodies()
+    for body in patches()
     for name, field in body.model_fields.items()
     if any(isinstance(each, NeverNull) for each in field.metadata)
 ]
