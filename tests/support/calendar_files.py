@@ -4,8 +4,8 @@ import warnings
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import vobject  # type: ignore[import-untyped]  # it has no types, and neither has ics
-from ics import Calendar  # type: ignore[import-untyped]
+import vobject  # type: ignore[import-untyped]  # it has no types
+from ics import Calendar  # type: ignore[import-untyped]  # it has no types
 
 
 class ReadEvent(NamedTuple):
