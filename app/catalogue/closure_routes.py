@@ -8,9 +8,9 @@ from litestar.status_codes import HTTP_204_NO_CONTENT
 from app.access.routes import any_key, caller_of, needs
 from app.catalogue.closure_schemas import ClosureAnswer, ClosurePatch, NewClosure
 from app.catalogue.closures import ClosureEdits
-from app.catalogue.routes import GET, LIST, UPDATE, Force
+from app.catalogue.routes import GET, LIST, UPDATE, Force, made, shown, unseen_fields
 from app.catalogue.service import Catalogue
-from app.http.answers import built, versioned
+from app.http.answers import built
 from app.http.etags import IfMatch, IfMatchHeader, OptionalIfMatchHeader
 from app.http.openapi import problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page, cursor_id, id_mark
@@ -44,8 +44,8 @@ class ClosureRoutes(Controller):
         it names neither. Local dates are those of each resource's own time zone. If bookings of any of them lie in it,
         it is refused with a list of them, unless it is forced. There are at most 1,000.
         """
-        made = await closures.add(data, caller_of(request), force=force)
-        return versioned(ClosureAnswer.model_validate(made), 1, status=201, location=f"/v1/closures/{made.id}")
+        closure = await closures.add(data, caller_of(request), force=force)
+        return made("/v1/closures", ClosureAnswer.model_validate(closure))
 
     @get(operation_id="listClosures", guards=[any_key()], responses=LIST)
     async def find(
@@ -59,7 +59,7 @@ class ClosureRoutes(Controller):
 
         By id, past ones too.
         """
-        found = await catalogue.page(Closure, limit + 1, cursor_id(cursor), without=_unseen_fields(request))
+        found = await catalogue.page(Closure, limit + 1, cursor_id(cursor), without=unseen_fields(request))
         parts = sum(1 + len(each.history) + len(each.resources or ()) + len(each.services or ()) for each in found)
         return await built(request, lambda: Page[ClosureAnswer].of(found, limit, id_mark), parts=parts)
 
@@ -71,7 +71,8 @@ class ClosureRoutes(Controller):
 
         A change needs its `ETag` in `If-Match`.
         """
-        return _shown(await catalogue.read(Closure, closure_id, without=_unseen_fields(request)))
+        found = await catalogue.read(Closure, closure_id, without=unseen_fields(request))
+        return shown(ClosureAnswer.model_validate(found))
 
     @patch(
         "/{closure_id:str}",
@@ -95,7 +96,8 @@ class ClosureRoutes(Controller):
         forced.
         """
         matching = IfMatch.read(if_match)
-        return _shown(await closures.edit(closure_id, data, matching, caller_of(request), force=force))
+        edited = await closures.edit(closure_id, data, matching, caller_of(request), force=force)
+        return shown(ClosureAnswer.model_validate(edited))
 
     @delete(
         "/{closure_id:str}",
@@ -115,15 +117,6 @@ class ClosureRoutes(Controller):
         """
         await closures.remove(closure_id, IfMatch.read_optional(if_match))
         return Response(None, status_code=HTTP_204_NO_CONTENT)
-
-
-def _unseen_fields(request: Request) -> frozenset[str]:
-    """The stored fields that the caller does not see: the key of a customer need not know who edits the catalogue."""
-    return frozenset() if caller_of(request).customer is None else frozenset({"history"})
-
-
-def _shown(closure: Closure) -> Response[ClosureAnswer]:
-    return versioned(ClosureAnswer.model_validate(closure), closure.version)
 
 
 router = Router("/v1", route_handlers=[ClosureRoutes])

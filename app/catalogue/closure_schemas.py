@@ -5,13 +5,13 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, model_validator
 
 from app.catalogue.schedule_schemas import Edge
-from app.catalogue.schemas import Name, NewId
+from app.catalogue.schemas import CatalogueAnswer, Name, NewId
 from app.domain.ids import ResourceId, ServiceId
 from app.domain.schedule_json import read_span
 from app.domain.zones import zone
 from app.errors import Fault
 from app.http.bounds import Bounded
-from app.http.models import Answer, Body, CatalogueId, Instant, NeverNull, ShownHistory
+from app.http.models import Body, CatalogueId, NeverNull, ShownHistory
 from app.http.validation_messages import from_faults
 
 CLOSURES_MAX = 1_000
@@ -74,13 +74,9 @@ class NewClosure(ClosurePatch):
         return self
 
 
-class ClosureAnswer(Answer):
+class ClosureAnswer(CatalogueAnswer):
     """A time at which many resources cannot be booked, `to` excluded: dates as requested, instants in UTC."""
 
-    id: str
-    """Its id; it never changes."""
-    name: str
-    """What people call it."""
     from_: Annotated[str, Field(alias="from")]
     """When it begins: a local date of each resource, or an instant."""
     to: str
@@ -89,11 +85,5 @@ class ClosureAnswer(Answer):
     """The resources that it closes."""
     services: list[ServiceId] | None = None
     """It closes the resources that offer one of these services. With neither these nor `resources` it closes all."""
-    version: int
-    """From 1, one more with each change; its `ETag`."""
-    created_at: Instant
-    """When it was made."""
-    updated_at: Instant
-    """When it was last changed."""
     history: ShownHistory = None
     """Its last 50 changes, the oldest first. Keys that are bound to a customer do not see it."""

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from app.catalogue.schemas import CatalogueAnswer, Description, Name, NewId
+from app.catalogue.schemas import DescribedAnswer, Description, Name, NewId
 from app.http.metadata import Metadata, MetadataPatch
 from app.http.models import Body, Instant, NeverNull
 
@@ -39,7 +39,7 @@ class NewCustomer(CustomerPatch):
     metadata: Metadata | None = None
 
 
-class CustomerAnswer(CatalogueAnswer):
+class CustomerAnswer(DescribedAnswer):
     """A customer; the name of one that was erased is empty."""
 
     email: str | None = None

@@ -80,7 +80,7 @@ class Resources(Controller):
         By id.
         """
         check_filter_values(service=services)
-        without, query = _unseen_fields(request), with_any("services", services) | with_active(active=active)
+        without, query = unseen_fields(request), with_any("services", services) | with_active(active=active)
         found = await catalogue.page(Resource, limit + 1, cursor_id(cursor), query, without=without)
         return await _listed(request, found, lambda: Page[ResourceAnswer].of(found, limit, id_mark))
 
@@ -92,7 +92,7 @@ class Resources(Controller):
 
         A change needs its `ETag` in `If-Match`.
         """
-        found = await catalogue.read(Resource, resource_id, without=_unseen_fields(request))
+        found = await catalogue.read(Resource, resource_id, without=unseen_fields(request))
         return shown(ResourceAnswer.model_validate(found))
 
     @patch(
@@ -152,7 +152,7 @@ class Services(Controller):
 
         By id.
         """
-        without = _unseen_fields(request)
+        without = unseen_fields(request)
         found = await catalogue.page(Service, limit + 1, cursor_id(cursor), with_active(active=active), without=without)
         return await _listed(request, found, lambda: Page[ServiceAnswer].of(found, limit, id_mark))
 
@@ -164,7 +164,7 @@ class Services(Controller):
 
         A change needs its `ETag` in `If-Match`.
         """
-        found = await catalogue.read(Service, service_id, without=_unseen_fields(request))
+        found = await catalogue.read(Service, service_id, without=unseen_fields(request))
         return shown(ServiceAnswer.model_validate(found))
 
     @patch(
@@ -189,7 +189,7 @@ class Services(Controller):
         return shown(ServiceAnswer.model_validate(edited))
 
 
-def _unseen_fields(request: Request) -> frozenset[str]:
+def unseen_fields(request: Request) -> frozenset[str]:
     """The stored fields that the caller does not see: the key of a customer need not know who edits the catalogue."""
     return HOURS_FIELDS if caller_of(request).customer is None else LONG_FIELDS
 

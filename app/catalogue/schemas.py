@@ -195,16 +195,12 @@ ShownMetadata = Annotated[dict[str, Any] | None, BeforeValidator(plain_metadata)
 
 
 class CatalogueAnswer(Answer):
-    """What resources, services and customers share."""
+    """What all objects of the catalogue share."""
 
     id: str
     """Its id; it never changes."""
     name: str
     """What people call it."""
-    description: str | None = None
-    """More about it, for people."""
-    metadata: ShownMetadata = None
-    """Yours."""
     version: int
     """From 1, one more with each change; its `ETag`."""
     created_at: Instant
@@ -213,7 +209,16 @@ class CatalogueAnswer(Answer):
     """When it was last changed."""
 
 
-class ResourceAnswer(CatalogueAnswer):
+class DescribedAnswer(CatalogueAnswer):
+    """What resources, services and customers share."""
+
+    description: str | None = None
+    """More about it, for people."""
+    metadata: ShownMetadata = None
+    """Yours."""
+
+
+class ResourceAnswer(DescribedAnswer):
     """A resource."""
 
     timezone: str
@@ -235,7 +240,7 @@ class ResourceAnswer(CatalogueAnswer):
     customer do not see it."""
 
 
-class ServiceAnswer(CatalogueAnswer):
+class ServiceAnswer(DescribedAnswer):
     """A service; lengths are whole minutes."""
 
     duration_type: DurationType

@@ -13,7 +13,7 @@ from app.domain.lifecycle import Status
 from app.http.answers import built
 from app.http.openapi import problems
 from app.http.paging import LIMIT, CursorParameter, LimitParameter, Page
-from app.http.parameters import check_filter_values, read_instant
+from app.http.parameters import read_instant
 from app.http.request import Request
 from app.http.routing import get
 from app.reservations.expansion import EXPAND_PATTERN, NOTHING, Expansion, ListedReservationAnswer, Objects, expanded
@@ -125,16 +125,6 @@ async def list_all(
         start_from=read_instant("startFrom", start_from),
         start_to=read_instant("startTo", start_to),
         updated_since=read_instant("updatedSince", updated_since),
-    )
-    check_filter_values(
-        resource=resources,
-        customer=customers,
-        service=services,
-        status=statuses,
-        id=ids,
-        group=group_ids,
-        series=series_ids,
-        reference=references,
     )
     check_filters(filters, caller)
     expansion = Expansion.read(expand, caller)

@@ -10,6 +10,7 @@ from app.caller import Caller
 from app.domain.instants import LATEST, Millis, from_millis, to_millis
 from app.errors import Problem, invalid_parameter, not_found
 from app.http.paging import Mark, bad_cursor, read_cursor, split_page
+from app.http.parameters import check_filter_values
 from app.reservations.changes import cursor_of, first_position, next_position
 from app.storage.bson_types import BsonDocument
 from app.storage.catalogue import CatalogueStore
@@ -132,11 +133,21 @@ SERVICE_SPAN_DAYS = 92
 
 
 def check_filters(filters: Filters, caller: Caller) -> None:
-    """Refuse spans that end before they begin, and a search of all reservations for those of a service.
+    """Refuse too many values, spans that end before they begin, and a search of all reservations for a service's.
 
     Raises:
         Problem: `invalid`.
     """
+    check_filter_values(
+        resource=filters.resources,
+        customer=filters.customers,
+        service=filters.services,
+        status=filters.statuses,
+        id=filters.ids,
+        group=filters.groups,
+        series=filters.series,
+        reference=filters.references,
+    )
     if filters.from_ is not None and filters.to is not None and filters.to <= filters.from_:
         raise invalid_parameter("to", "`to` must lie after `from`.")
     if filters.start_from is not None and filters.start_to is not None and filters.start_to <= filters.start_from:
