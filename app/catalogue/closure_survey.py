@@ -16,6 +16,7 @@ from app.domain.stranding import stranded
 from app.storage.bson_types import BsonDocument
 from app.storage.client import Store
 from app.storage.closable_resources import ClosableResource, read_closable, read_guards_of, read_times_off
+from app.storage.closures import ClosureStore
 from app.storage.documents import GuardRow
 from app.storage.occupancy import occupancies_on
 from app.storage.reach import Reach
@@ -38,13 +39,11 @@ class Surveyor:
     Args:
         store: The database.
         work: Where many bookings are judged.
-        before: All closures without it.
         closure: The closure.
     """
 
     store: Store
     work: WorkPool
-    before: Closures
     closure: Closure
 
     async def survey(self, seen: Seen | None = None) -> Seen:
@@ -57,12 +56,14 @@ class Surveyor:
             Problem: `overloaded` where that takes too long.
         """
         try:
-            # The guards first: what is booked after that changes them, which the second survey sees.
+            # The guards first: what is booked after that changes them, which the second survey sees. So a closure that
+            # ends after the guards were read excuses no booking that was made in its time since.
             guards = await read_guards_of(self.store, self.closure.resources, self.closure.services)
+            before = (await ClosureStore(self.store).find_all()).settled
             lost = [
                 each
                 for portion in _portions([*guards], guards, seen or {})
-                for each in await self._stranded_on(portion, guards)
+                for each in await self._stranded_on(portion, guards, before)
             ]
         except PyMongoError as error:
             if not error.timeout:
@@ -73,9 +74,9 @@ class Surveyor:
         return {identity: guard["seq"] for identity, guard in guards.items()}
 
     async def _stranded_on(
-        self, portion: Sequence[ResourceId], guards: Mapping[ResourceId, GuardRow]
+        self, portion: Sequence[ResourceId], guards: Mapping[ResourceId, GuardRow], before: Closures
     ) -> list[Occupancy]:
-        """The bookings on some resources that the closure strands."""
+        """The bookings on some resources that the closure strands, beside those that are settled already."""
         met: dict[ResourceId, list[Occupancy]] = {}
         closable = sorted(await read_closable(self.store, portion), key=lambda each: each.timezone)
         for timezone, alike in groupby(closable, key=lambda each: each.timezone):
@@ -93,8 +94,7 @@ class Surveyor:
         if not met:
             return []
         rules = await read_times_off(self.store, [*met])
-        after = self.before.with_closure(self.closure)
-        return await self.work.run(_judge, rules, met, self.before, after)
+        return await self.work.run(_judge, rules, met, before, before.with_closure(self.closure))
 
 
 def _portions(

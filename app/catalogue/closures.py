@@ -14,7 +14,6 @@ from app.catalogue.merge_patch import changed_fields, merging
 from app.catalogue.queries import read
 from app.catalogue.schedules import stored_edge
 from app.deadline import detached
-from app.domain.closures import Closures
 from app.errors import Fault, Problem
 from app.http.etags import IfMatch, stale
 from app.http.validation_messages import from_faults
@@ -121,7 +120,7 @@ class ClosureEdits:
             VersionConflict: it has another version than `before`.
         """
         rules, attempt = closure_rules_of(closure.to_mongo()), ObjectId()
-        surveyor = Surveyor(self._store, self._work, await self._others(closure.id, before), rules)
+        surveyor = Surveyor(self._store, self._work, rules)
         try:
             seen = None if force else await surveyor.survey()
             await self._propose(closure, attempt)
@@ -151,11 +150,6 @@ class ClosureEdits:
         except ValueTaken:
             detail = f"Another request is making or changing the closure {closure.id!r}; ask again in a moment."
             raise overloaded(detail) from None
-
-    async def _others(self, identity: str, before: int | None) -> Closures:
-        """The closures as they are; of one that is being made, without what an earlier attempt has left."""
-        closures = await self._stored.find_all()
-        return closures if before is not None else closures.without(identity)
 
     def _new(self, wanted: NewClosure, caller: Caller) -> Closure:
         now = self._store.clock.now()

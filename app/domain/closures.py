@@ -24,13 +24,17 @@ INDEXES_MAX = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Closure:
-    """A time `[start, end)` at which resources are closed, and which ones."""
+    """A time `[start, end)` at which resources are closed, and which ones.
+
+    `is_pending`: it closes them already, but may yet be withdrawn.
+    """
 
     id: str
     start: Edge
     end: Edge
     resources: frozenset[ResourceId] = frozenset()
     services: frozenset[ServiceId] = frozenset()
+    is_pending: bool = False
 
     @property
     def is_for_all(self) -> bool:
@@ -52,7 +56,7 @@ class Closures:
         closures: Several may have one id: a closure, and what it is about to become.
     """
 
-    __slots__ = ("_everywhere", "_indexes", "_of_resource", "_of_service", "all", "stamp")
+    __slots__ = ("_everywhere", "_indexes", "_of_resource", "_of_service", "_settled", "all", "stamp")
 
     def __init__(self, stamp: str = "", closures: Iterable[Closure] = ()) -> None:
         self.stamp = stamp
@@ -66,6 +70,15 @@ class Closures:
             for service in each.services:
                 self._of_service[service].add(place)
         self._indexes: dict[tuple[str, frozenset[int]], TimeOffIndex] = {}
+        self._settled: Closures | None = None
+
+    @property
+    def settled(self) -> "Closures":
+        """These closures without the pending ones; the same object each time."""
+        if self._settled is None:
+            left = [each for each in self.all if not each.is_pending]
+            self._settled = self if len(left) == len(self.all) else Closures(self.stamp, left)
+        return self._settled
 
     def with_closure(self, closure: Closure) -> "Closures":
         """These closures, but with this one in the place of what has its id."""

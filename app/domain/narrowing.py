@@ -15,7 +15,7 @@ from typing import TypeVar
 from zoneinfo import ZoneInfo
 
 from app.domain.instants import DAY, EARLIEST, LATEST, Millis
-from app.domain.rules import ResourceRules, ServicesById
+from app.domain.rules import ResourceRules, ServicesById, before_and_after
 from app.domain.schedule import MINUTES_A_DAY, Day, Hours, Schedule, hours_of, resolved
 from app.domain.zones import FIRST_DAY, LAST_DAY, start_of_day, zone
 
@@ -35,6 +35,7 @@ def narrowed(before: ResourceRules, after: ResourceRules, services: ServicesById
 
     A change of the capacity mode strands nothing here: `Planner.plan` refuses it while bookings block.
     """
+    before, after = before_and_after(before, after)
     if _everywhere(before, after, services):
         return [(now, LATEST)]
     stretches = _new_time_off(before, after)

@@ -83,6 +83,12 @@ class ResourceRules:
         return (self.time_off_index.first(start, end) or self.closed_index.first(start, end)) is not None
 
     @property
+    def settled(self) -> "ResourceRules":
+        """The same without the closures that may yet be withdrawn."""
+        closures = self.closures.settled
+        return self if closures is self.closures else replace(self, closures=closures)
+
+    @property
     def guests_limit(self) -> float:
         """The most guests that one reservation can have: as many as are allowed, and as fit where they are counted."""
         allowed = inf if self.max_guests is None else self.max_guests
@@ -91,6 +97,16 @@ class ResourceRules:
     def units(self, guests: int) -> int:
         """The units of capacity that a reservation for so many guests takes."""
         return guests if self.by_guests else 1
+
+
+def before_and_after(before: ResourceRules, after: ResourceRules) -> tuple[ResourceRules, ResourceRules]:
+    """The rules before and after an edit by which to judge whom it strands.
+
+    A pending closure excuses nothing, because it may yet be withdrawn. After an edit by which it may newly close the
+    resource it counts, because it may have looked for the bookings there before.
+    """
+    comes_under = (before.services, before.timezone) != (after.services, after.timezone)
+    return before.settled, after if comes_under else after.settled
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from app.domain.instants import DAY, Duration, Millis
 from app.domain.load import Occupancy, meets_any
-from app.domain.rules import NO_SERVICES, ResourceRules, ServiceRules, ServicesById, openness
+from app.domain.rules import NO_SERVICES, ResourceRules, ServiceRules, ServicesById, before_and_after, openness
 from app.domain.schedule import Window, windows
 from app.domain.zones import is_day_start, zone
 
@@ -24,8 +24,9 @@ def stranded(
     """The bookings that newly exceed the capacity or newly break a rule, by start; `services` say when to be open.
 
     A rule that was broken before the edit, or an instant that was too full before it, strands nothing. Only rules that
-    the edit touches are judged.
+    the edit touches are judged. For pending closures see `before_and_after`.
     """
+    before, after = before_and_after(before, after)
     bookings = sorted(bookings, key=lambda booking: booking.own_start)
     lost = {booking.id for booking in bookings if _is_given_up(booking, before, after)}
     if before.time_off != after.time_off or before.closed_index is not after.closed_index:

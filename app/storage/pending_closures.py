@@ -6,6 +6,8 @@ changed, one by one: a transaction that began before has committed by then, or w
 So a survey that begins after that sees every booking that did not see the closure, of resources made meanwhile too, and
 the closure is settled, or withdrawn because of what the survey found.
 
+What is pending may be withdrawn. So it excuses no other closure and no edit from telling of a booking that both meet.
+
 Every change of what is closed gives their row among the guards another `rules` id, under which they are cached.
 """
 

@@ -23,8 +23,8 @@ Database: TypeAlias = "AsyncIOMotorDatabase[BsonDocument]"
 
 CLOSURES: str = Closure.Settings.name
 PENDING: str = PendingClosure.Settings.name
-EXTENT = ("from", "to", "resources", "services")
-"""The fields that say what a closure closes."""
+FIELDS = ("from", "to", "resources", "services", "attempt")
+"""The fields that say what a closure closes, and that of the pending ones alone."""
 
 UNSTABLE = "unstable"
 """The stamp of closures that were read while they were changed: no row has it."""
@@ -36,7 +36,7 @@ async def read_closures(database: Database) -> tuple[str, list[Row]]:
     The pending ones are read first: one that is settled in between is seen twice, and never missed.
     """
     stamp = await _read_stamp(database)
-    fields = dict.fromkeys(EXTENT, 1)
+    fields = dict.fromkeys(FIELDS, 1)
     rows = [row for name in (PENDING, CLOSURES) async for row in database[name].find({}, fields)]
     return stamp if stamp == await _read_stamp(database) else UNSTABLE, rows
 
@@ -50,7 +50,7 @@ def read_closures_within(stamp: str) -> Steps[Closures]:
     """All closures, in a transaction that has read their stamp."""
     rows: list[Row] = []
     for name in (PENDING, CLOSURES):
-        rows += yield find("closures.read", name, {}, *EXTENT)
+        rows += yield find("closures.read", name, {}, *FIELDS)
     return closures_of(stamp, rows)
 
 
@@ -78,7 +78,7 @@ def closure_rules_of(row: Mapping[str, Any]) -> ClosureRules:
     start, end = _edge(row["from"]), _edge(row["to"])
     resources = frozenset(ResourceId(each) for each in row.get("resources") or ())
     services = frozenset(ServiceId(each) for each in row.get("services") or ())
-    return ClosureRules(row["_id"], start, end, resources, services)
+    return ClosureRules(row["_id"], start, end, resources, services, is_pending="attempt" in row)
 
 
 def _edge(text: str) -> Edge:

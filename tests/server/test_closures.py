@@ -181,10 +181,10 @@ async def test_another_process_obeys_at_once(api: ApiClient) -> None:
                 assert (await api.request("DELETE", f"{PATH}/{made['id']}")).status_code == 204
 
 
-async def leave_pending(store: Store, identity: str) -> None:
+async def leave_pending(store: Store, identity: str, **more: Any) -> None:
     """What a process leaves that died before it settled its closure."""
     now = store.clock.now()
-    fields = {"name": "a name", "from": "2030-01-07", "to": "2030-01-08", "createdAt": now, "updatedAt": now}
+    fields = DAY_OFF | {"createdAt": now, "updatedAt": now} | more
     await PendingClosures(store).propose(Closure.model_validate({"_id": identity} | fields), ObjectId())
 
 
@@ -192,6 +192,51 @@ async def let_time_pass(store: Store) -> None:
     """The request of the pending closure has ended long ago."""
     over = {"$set": {"until": store.clock.now() - timedelta(seconds=1)}}
     await store.database["pendingClosures"].update_many({}, over)
+
+
+@pytest.mark.promise("closures")
+async def test_a_pending_closure_excuses_no_other(api: ApiClient) -> None:
+    """Two at once over one booking: each tells of it, for neither knows that the other will stay."""
+    made = created(await api.book())
+    await leave_pending(api.store, "inventory")
+
+    refused = problem(await close(api), "stranded-bookings")
+    assert [each["id"] for each in refused["reservations"]] == [made["id"]]
+
+
+async def test_a_pending_closure_excuses_no_edit(api: ApiClient) -> None:
+    """A time off over a booking tells of it, though a closure that is pending covers it."""
+    made = created(await api.book())
+    await leave_pending(api.store, "inventory")
+    off = {"from": DAY_OFF["from"], "to": DAY_OFF["to"]}
+
+    refused = problem(await api.request("POST", "/v1/resources/room/time-off", json=off), "stranded-bookings")
+    assert [each["id"] for each in refused["reservations"]] == [made["id"]]
+    ok(await api.edit("/v1/resources/room", name="Green room"))
+
+
+async def test_a_resource_that_comes_under_a_pending_closure(api: ApiClient) -> None:
+    """An edit by which it does tells of its bookings: the closure may have been looking for them before."""
+    await api.resource("attic")
+    made = created(await api.book(resource="attic"))
+    await leave_pending(api.store, "inventory", services=["cut"])
+
+    refused = problem(await api.edit("/v1/resources/attic", services=["cut"]), "stranded-bookings")
+    assert [each["id"] for each in refused["reservations"]] == [made["id"]]
+
+
+@pytest.mark.promise("closures")
+async def test_a_closure_that_ended_meanwhile_excuses_nothing(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends, and its time is booked, before another one over that time is pending, which tells of the booking."""
+    other = created(await close(api))
+
+    async def end_and_book() -> None:
+        assert (await api.request("DELETE", f"{PATH}/{other['id']}")).status_code == 204
+        created(await api.book())
+
+    before(monkeypatch, "propose", end_and_book)
+
+    assert problem(await close(api), "stranded-bookings")["total"] == 1
 
 
 async def test_what_a_crash_left_is_mended_by_the_same_request(api: ApiClient) -> None:
