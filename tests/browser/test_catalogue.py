@@ -180,7 +180,7 @@ def test_closures(console: RunningConsole, signed_in: Browser) -> None:
     make(console, "closing")
     book(console, "closing", 10)
     signed_in.open("/console/catalogue/closures")
-    signed_in.find("#create:not([hidden])").click()
+    signed_in.find("#create").click()
     signed_in.find("#new [name=name]").send_keys("Floor works")
     for name in ("fromDate", "toDate"):
         signed_in.run(f"document.querySelector('#new [name={name}]').value = arguments[0]", MONDAY.date().isoformat())
@@ -217,7 +217,7 @@ def test_closures(console: RunningConsole, signed_in: Browser) -> None:
 def test_a_new_resource(console: RunningConsole, signed_in: Browser) -> None:
     """It is made in a dialog, where a refusal is said in the words of the API, and its page opens."""
     signed_in.open("/console/catalogue/resources")
-    signed_in.find("#create:not([hidden])").click()
+    signed_in.find("#create").click()
     signed_in.find("#new [name=name]").send_keys("Attic")
     signed_in.find("#new [name=id]").send_keys("room-1")
     signed_in.find("#new .primary").click()
@@ -295,14 +295,14 @@ def test_what_is_written_before_the_script_is_there(console: RunningConsole, sig
     path = make(console, "early")
     signed_in.driver.execute_cdp_cmd("Network.enable", {})
     signed_in.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": ["*/edit.js"]})
-    signed_in.open(path)
+    signed_in.visit(path)
     write(signed_in, "#fields [name=name]", "Early")
     signed_in.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
     signed_in.run(
         "const late = document.createElement('script');"
         "late.type = 'module';"
         "late.src = `${document.querySelector('script[src*=\"/edit.js\"]').src}#late`;"
-        "late.onload = () => { window.isLoaded = true; };"
+        "late.onload = () => { window.isLoaded = true; document.getElementById('save').disabled = false; };"
         "document.head.append(late);"
     )
     signed_in.wait(lambda: signed_in.run("return window.isLoaded"))

@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
 from selenium.webdriver import Keys
 
 from tests.support.browser import Browser
@@ -67,12 +68,41 @@ def test_changes_of_others_appear(console: RunningConsole, browser: Browser) -> 
     assert browser.errors() == []
 
 
+@pytest.mark.parametrize(
+    ("page", "module", "controls"),
+    [
+        ("keys", "keys.js", "#create, [data-do=revoke], #help-button"),
+        ("calendar", "calendar-move.js", "#new-booking, #help-button"),
+    ],
+)
+def test_before_the_modules_of_a_page_are_there(
+    console: RunningConsole, browser: Browser, page: str, module: str, controls: str
+) -> None:
+    """What needs them is seen and waits; it can be used as soon as they have run."""
+    browser.sign_in(console.key)
+    browser.driver.execute_cdp_cmd("Network.enable", {})
+    browser.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": [f"*/{module}"]})
+    try:
+        browser.visit(f"/console/{page}")
+        browser.wait(browser.errors)  # it could not be loaded
+        waiting = [each.is_displayed() and not each.is_enabled() for each in browser.all(controls)]
+    finally:
+        browser.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
+    browser.open(f"/console/{page}")
+    browser.find(controls).click()
+
+    browser.find("dialog[open]")
+    assert {*waiting} == {True}
+    assert browser.errors() == []
+
+
 def test_without_scripts(console: RunningConsole, browser: Browser) -> None:
-    """One can sign in, read, close a reservation, choose a language and sign out by forms alone."""
+    """One can sign in, read, close a reservation and sign out by forms alone, and sees nothing that needs scripts."""
     identity = console.book(now() - timedelta(minutes=125))
     browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})
     try:
         browser.sign_in(console.key)
+        dead = [each for each in browser.all(".needs-script") if each.is_displayed()]
         browser.find(f"#no-show-{identity}").click()
         said = browser.text("main .notice")
         browser.find(".menu summary").click()
@@ -85,6 +115,7 @@ def test_without_scripts(console: RunningConsole, browser: Browser) -> None:
     finally:
         browser.driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": False})
 
+    assert dead == []
     assert said == "Marked as a no-show."
     assert title == "Heute"
     assert console.http.get(f"/v1/reservations/{identity}").json()["status"] == "no-show"

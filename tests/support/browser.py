@@ -63,7 +63,12 @@ class Browser:
         self.url = url
 
     def open(self, path: str) -> None:
-        """Go to a page."""
+        """Go to a page, until its controls can be used."""
+        self.visit(path)
+        self.wait(lambda: not self.all(".needs-script:disabled"))
+
+    def visit(self, path: str) -> None:
+        """Go to a page, whether its scripts have run or not."""
         self.driver.get(self.url + path)
 
     def find(self, selector: str) -> Any:

@@ -69,7 +69,6 @@ function begin(root) {
     does.mover = new Mover(drawing, redraw);
     does.book = (column, start, end) => dialog.open(column, start, end);
     const button = document.getElementById('new-booking');
-    button.hidden = false;
     button.addEventListener('click', () => {
       const column = drawing.columns[drawing.current];
       does.book(column, drawing.likely(column), null);

@@ -1,15 +1,16 @@
-// What every page does: local times, keys, the help sheet.
+// What every page does: local times, keys, the help sheet; its controls wait for its own modules.
 
+import { enable } from './refresh.js';
 import { localize } from './time.js';
 
 localize();
 
+const own = [...document.querySelectorAll('script[type="module"]')].filter(({ src }) => src !== import.meta.url);
+Promise.all(own.map(({ src }) => import(src))).then(() => enable(document)); // each runs once, also where it is imported
+
 const help = document.getElementById('help');
 const button = document.getElementById('help-button');
-if (help && button) {
-  button.hidden = false;
-  button.addEventListener('click', () => help.showModal());
-}
+button?.addEventListener('click', () => help.showModal());
 
 function isTyping(target) {
   return target instanceof Element && target.closest('input, textarea, select, [contenteditable]') !== null;

@@ -6,6 +6,11 @@ import { localize } from './time.js';
 let asked = 0;
 const answered = new Map();
 
+/** Let the controls within an element be used that need the modules of the page: until these have run, they are disabled. */
+export function enable(within) {
+  for (const each of within.querySelectorAll('.needs-script:disabled')) each.disabled = false;
+}
+
 /**
  * An element of this page as the server renders it now; null where it could not be fetched, is not there, or is older
  * than what a later call has got.
@@ -37,6 +42,7 @@ export async function refresh(id, carry = () => {}) {
   const old = document.getElementById(id);
   if (!fresh) return false;
   localize(fresh);
+  enable(fresh);
   if (fresh.isEqualNode(old)) return true;
   carry(old, fresh);
   const focused = old.contains(document.activeElement) ? document.activeElement : null;

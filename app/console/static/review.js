@@ -18,7 +18,6 @@ function show() {
   sessionStorage.setItem('reserva-queue', JSON.stringify({ ids, address: location.pathname + location.search }));
   for (const id of picked) if (!ids.includes(id)) picked.delete(id);
   for (const box of document.querySelectorAll('#queue .pick')) {
-    box.hidden = false;
     box.checked = picked.has(box.value);
   }
   many.hidden = picked.size === 0;

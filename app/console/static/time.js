@@ -92,9 +92,8 @@ export function edges(form, zone) {
   return { from: at(fromDate, fromTime), to: at(toDate, toTime) };
 }
 
-/** Write all times (also texts of pictures, with `data-instant`) and numbers within an element anew, and show what needs a script. */
+/** Write all times (also texts of pictures, with `data-instant`) and numbers within an element anew. */
 export function localize(within = document) {
-  for (const each of within.querySelectorAll('.needs-script')) each.hidden = false;
   for (const each of within.querySelectorAll('[data-format="number"]')) each.textContent = number(each.textContent);
   for (const time of within.querySelectorAll('time[data-format], text[data-format]')) {
     const instant = new Date(time.dateTime ?? time.dataset.instant);
