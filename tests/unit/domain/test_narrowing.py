@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.domain.closures import Closure, Closures
 from app.domain.ids import ServiceId
 from app.domain.instants import DAY, HOUR, LATEST, MINUTE, Millis, parse, to_millis
 from app.domain.load import Occupancy
@@ -39,6 +40,7 @@ SERVICES_BY_ID = {
 }
 WHOLE = frozenset({DAY_ID, TRIP_ID})
 SERVICES = (*SERVICES_BY_ID,)
+ROOMS = frozenset({ROOM_ID})
 TIMES = st.integers(0, 47).map(lambda half: half * 30)
 DAYS = st.integers(-4, 6)
 GUESTS = st.integers(1, 4)
@@ -98,6 +100,7 @@ def cases(draw: st.DrawFn) -> tuple[list[Occupancy], ResourceRules, ResourceRule
         timezone=place,
         schedule=draw(schedules()),
         time_off=draw(times_off()),
+        closures=Closures("stamp", draw(st.lists(closures(middle, place), max_size=3))),
         **{name: draw(values) for name, values in PLAIN.items()},
     )
     edit = draw(st.sampled_from(EDITS))
@@ -115,6 +118,20 @@ def cases(draw: st.DrawFn) -> tuple[list[Occupancy], ResourceRules, ResourceRule
         after = replace(after, timezone=draw(st.sampled_from([*PLACES])))
     now = Millis(start_of_day(middle + timedelta(days=draw(DAYS)), tz) + draw(TIMES) * MINUTE)
     return draw(bookings(middle, place, now)), before, after, now
+
+
+@st.composite
+def closures(draw: st.DrawFn, middle: date, place: str) -> Closure:
+    """Of the room, of a service or of all, by dates or by instants, settled or pending."""
+    first, days = draw(DAYS), draw(st.integers(1, 3))
+    start, end = middle + timedelta(days=first), middle + timedelta(days=first + days)
+    services = draw(st.frozensets(st.sampled_from(SERVICES), max_size=1))
+    resources = draw(st.sampled_from([frozenset(), ROOMS]))
+    more: dict[str, Any] = {"id": "a", "services": services, "resources": resources, "is_pending": draw(st.booleans())}
+    if draw(st.booleans()):
+        return Closure(start=start, end=end, **more)
+    begin = Millis(start_of_day(start, zone(place)) + draw(TIMES) * MINUTE)
+    return Closure(start=begin, end=Millis(begin + days * 8 * HOUR), **more)
 
 
 @st.composite
@@ -137,7 +154,18 @@ def bookings(draw: st.DrawFn, middle: date, place: str, now: Millis) -> list[Occ
     return found
 
 
-def holds(room: ResourceRules, booking: Occupancy) -> list[bool]:
+def is_closed(room: ResourceRules, start: Millis, end: Millis, *, with_pending: bool) -> bool:
+    """Whether a closure of the room, of all or of a service that the room offers shares an instant with the span."""
+    times = (
+        each.time_off(room.timezone)
+        for each in room.closures.all
+        if (with_pending or not each.is_pending)
+        and (room.id in each.resources or each.services & room.services or not (each.resources or each.services))
+    )
+    return any(off is not None and off.start < end and start < off.end for off in times)
+
+
+def holds(room: ResourceRules, booking: Occupancy, *, with_pending: bool) -> list[bool]:
     """Each rule of the resource."""
     tz = zone(room.timezone)
     span = booking.own_start, booking.own_end
@@ -146,17 +174,22 @@ def holds(room: ResourceRules, booking: Occupancy) -> list[bool]:
     opened = openness(room, service, *span).ok
     offered = not room.service_only if booking.service is None else booking.service in room.services
     allowed = room.max_guests is None or booking.guests <= room.max_guests
-    away = room.time_off_index.first(booking.own_start, booking.own_end) is not None
-    return [room.active, offered, allowed, days, opened, not away]
+    away = any(off.start < span[1] and span[0] < off.end for off in room.time_off)
+    closed = is_closed(room, *span, with_pending=with_pending)
+    return [room.active, offered, allowed, days, opened, not (away or closed)]
 
 
 def judged(found: Sequence[Occupancy], before: ResourceRules, after: ResourceRules) -> set[object]:
-    """The stranded bookings, by judging all by every rule, and every instant at which the load changes."""
-    lost: set[object] = {
-        one.id
-        for one in found
-        if any(was and not stays for was, stays in zip(holds(before, one), holds(after, one), strict=True))
-    }
+    """The stranded bookings, by judging all by every rule, and every instant at which the load changes.
+
+    A pending closure counts only after the edit, and only where the edit may have brought the room under it.
+    """
+    moved = (before.timezone, before.services) != (after.timezone, after.services)
+    lost: set[object] = set()
+    for one in found:
+        rules = zip(holds(before, one, with_pending=False), holds(after, one, with_pending=moved), strict=True)
+        if any(was and not stays for was, stays in rules):
+            lost.add(one.id)
     for instant in {one.start for one in found} | {one.end for one in found}:
         there = [one for one in found if one.start <= instant < one.end]
         if after.capacity < sum(one.units for one in there) <= before.capacity:
@@ -237,6 +270,18 @@ def test_a_closed_day_looks_at_that_day() -> None:
 
     off = TimeOff("b", start, Millis(start + HOUR))
     assert narrowed(ROOM, replace(ROOM, time_off=(*ROOM.time_off, off)), NOT_AT_ENDS, NOW) == [(start, start + HOUR)]
+
+
+@pytest.mark.parametrize("is_pending", [True, False])
+def test_an_edit_looks_where_it_brings_a_room_under_a_closure(*, is_pending: bool) -> None:
+    """By another service, also under one that may yet be withdrawn; no other edit looks at what is closed."""
+    start = start_of_day(date(2030, 5, 1), zone(ROOM.timezone))
+    closures = Closures("stamp", [Closure("a", start, Millis(start + HOUR), is_pending=is_pending, services=WHOLE)])
+    room = replace(ROOM, closures=closures)
+
+    offering = replace(room, services=frozenset({CUT_ID, DAY_ID}))
+    assert narrowed(room, offering, NOT_AT_ENDS, NOW) == [(start, start + HOUR)]
+    assert narrowed(offering, replace(offering, capacity=3), NOT_AT_ENDS, NOW) == []
 
 
 def test_longer_hours_that_vanish_in_a_gap_are_seen() -> None:

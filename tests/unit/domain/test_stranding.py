@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.domain.closures import Closure, Closures
 from app.domain.ids import ServiceId
 from app.domain.instants import DAY, EARLIEST, HOUR, Duration, Millis, parse, to_millis
 from app.domain.load import Occupancy
@@ -179,6 +180,59 @@ def test_a_booking_outside_the_hours_can_still_lose_its_day() -> None:
     assert names(stranded([booked], before, away)) == {"it"}
     assert stranded([booked], away, replace(away, schedule=Schedule(((),) * 7))) == []
     assert stranded([booked], away, away_twice) == []
+
+
+SPANS = st.tuples(st.integers(0, END - 1), st.integers(1, 6)).map(lambda span: (Millis(span[0]), Millis(sum(span))))
+OFFERED = st.frozensets(st.sampled_from(SERVICES))
+CLOSURES = st.lists(
+    st.builds(
+        lambda span, resources, services, pending: Closure("", span[0], span[1], resources, services, pending),
+        SPANS,
+        st.sampled_from([frozenset(), frozenset({ROOM_ID})]),
+        OFFERED,
+        st.booleans(),
+    ),
+    max_size=2,
+).map(lambda found: Closures("", found))
+TIMES_OFF = st.lists(SPANS, max_size=1).map(lambda spans: tuple(TimeOff("", *span) for span in spans))
+
+
+def is_off(one: Occupancy, room: ResourceRules, *, with_pending: bool) -> bool:
+    """Whether the booking meets a time off or a closure of the room."""
+    times = [(off.start, off.end) for off in room.time_off]
+    times += [
+        (closure.start, closure.end)  # type: ignore[misc]  # these closures are not by dates
+        for closure in room.closures.all
+        if (closure.is_for_all or closure.resources or closure.services & room.services)
+        and (with_pending or not closure.is_pending)
+    ]
+    return any(one.start < end and start < one.end for start, end in times)
+
+
+@given(books(), st.tuples(TIMES_OFF, TIMES_OFF), CLOSURES, st.none() | CLOSURES, st.tuples(OFFERED, OFFERED))
+def test_a_closure_strands_what_was_not_closed(
+    booked: list[Occupancy],
+    times_off: tuple[tuple[TimeOff, ...], tuple[TimeOff, ...]],
+    closures: Closures,
+    closures_after: Closures | None,
+    offered: tuple[frozenset[ServiceId], frozenset[ServiceId]],
+) -> None:
+    """As a time off does, and either excuses the other; but one that is pending excuses nothing.
+
+    A pending one strands only where the edit may have brought the room under it: it looks for its bookings itself.
+    """
+    before = ResourceRules(ROOM_ID, capacity=99, services=offered[0], time_off=times_off[0], closures=closures)
+    after = replace(before, services=offered[1], time_off=times_off[1], closures=closures_after or closures)
+    is_moved = offered[0] != offered[1]
+    booked = [one._replace(own_start=one.start, own_end=one.end) for one in booked]
+    expected = {
+        one.id
+        for one in booked
+        if one.service in offered[0] - offered[1]
+        or (is_off(one, after, with_pending=is_moved) and not is_off(one, before, with_pending=False))
+    }
+
+    assert names(stranded(booked, before, after)) == expected
 
 
 def test_no_booking_is_too_far_ahead() -> None:
