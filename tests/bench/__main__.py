@@ -12,6 +12,7 @@ from rich.console import Console
 from app.cli.configuration import CommandFailed
 from tests.bench import (
     availability,
+    closures,
     crowd,
     delays,
     events,
@@ -54,6 +55,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "passing": passing.run,
     "groups": groups.run,
     "series": series.run,
+    "closures": closures.run,
     "findings": findings.run,
     "growth": growth.run,
     "memory": memory.run,

@@ -12,9 +12,9 @@ from tests.support.slot_bookings import booking, make_rooms, require, start_of
 BATCH = 1_000
 
 
-def fill(client: Client, database: Database[dict[str, Any]], prefix: str, rooms: int, each: int) -> None:
+def fill(client: Client, database: Database[dict[str, Any]], prefix: str, rooms: int, each: int, **more: Any) -> None:
     """Rooms with their first `each` slots taken: one booked through the app, the others copied from it."""
-    names = make_rooms(client, prefix, rooms)
+    names = make_rooms(client, prefix, rooms, **more)
     require(201, client.in_flow([booking(name) for name in names], width=8))
     first = database["reservations"].find({"resource": {"$in": names}})
     copies = (_copy(row, slot) for row in list(first) for slot in range(1, each))

@@ -23,10 +23,10 @@ def booking(resource: str, slot: int = 0, *, key: str | None = None, **more: Any
     return Call(BOOKINGS, {"resource": resource, "startTime": start, "endTime": end, **more}, key)
 
 
-def make_rooms(client: Client, prefix: str, count: int, capacity: int = 1) -> list[str]:
+def make_rooms(client: Client, prefix: str, count: int, capacity: int = 1, **more: Any) -> list[str]:
     """Resources with the ids `prefix-0`, `prefix-1` and so on."""
     rooms = [f"{prefix}-{number}" for number in range(count)]
-    calls = [Call("/v1/resources", {"id": room, "name": room, "capacity": capacity}) for room in rooms]
+    calls = [Call("/v1/resources", {"id": room, "name": room, "capacity": capacity, **more}) for room in rooms]
     require(201, client.in_flow(calls, width=8))
     return rooms
 
