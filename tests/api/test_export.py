@@ -2,15 +2,18 @@
 
 from collections.abc import AsyncIterator
 from typing import Any
+from weakref import WeakValueDictionary
 
 import httpx
 import pytest
+from bson import ObjectId
 from pymongo.errors import NetworkTimeout
 
 from app import deadline
 from app.access.service import Keys
 from app.domain.instants import render
 from app.exporting import service
+from app.exporting.rows import export_row
 from app.importing.records import records_of
 from app.importing.report import Report
 from app.importing.service import Importer
@@ -21,7 +24,7 @@ from app.storage.reservations import ReservationStore
 from tests.support.api_client import ApiClient, ok, problem
 from tests.support.mongomock import mock_client
 from tests.support.step_driver import running_booking_service
-from tests.support.times import DAY, NINE
+from tests.support.times import DAY, HOUR, NINE
 
 URL = "/v1/reservations/export"
 COLUMNS = ["resource", "startTime", "endTime", "customer", "service", "guests", "status", "notes", "reference"]
@@ -130,6 +133,41 @@ async def test_filters_and_pages(api: ApiClient, monkeypatch: pytest.MonkeyPatch
     problem(await api.get(URL, format="xlsx"), "invalid", "?format")
     problem(await api.get(URL, service="cut"), "invalid", "?service")
     problem(await api.get(URL, limit=5), "invalid", "?limit")
+
+
+class TrackedRow(dict[str, Any]):
+    """A row that tells, by a weak reference, how long somebody holds it."""
+
+
+async def test_a_long_file_takes_no_more_memory(api: ApiClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many reservations there are, two pages of them are in memory at most, and none once it is written."""
+    rows_a_page, rows = 5, 60
+    monkeypatch.setitem(service.PAGE_ROWS, "single", rows_a_page)
+    [row] = [await api.stored(await api.booked())]
+    places = ({**row, "_id": ObjectId(), "startTime": NINE + number * HOUR} for number in range(1, rows))
+    await api.store.database["reservations"].insert_many(places)
+    held: WeakValueDictionary[int, TrackedRow] = WeakValueDictionary()
+    most: list[int] = []
+    read, write = ReservationStore.list_by_start, export_row
+
+    async def tracked(self: ReservationStore, *arguments: Any, **more: Any) -> Any:
+        found = [TrackedRow(each) for each in await read(self, *arguments, **more)]
+        held.update((id(each), each) for each in found)
+        most.append(len(held))
+        return found
+
+    def written(row: Any, now: Any) -> Any:
+        most.append(len(held))
+        return write(row, now)
+
+    monkeypatch.setattr(ReservationStore, "list_by_start", tracked)
+    monkeypatch.setattr(service, "export_row", written)
+    for form in ("csv", "jsonl"):
+        assert len((await api.get(URL, format=form)).content.splitlines()) == rows + (form == "csv")
+
+    assert len(most) > 2 * rows
+    assert max(most) <= 2 * rows_a_page
+    assert len(held) == 0
 
 
 async def test_a_key_that_is_bound_to_a_customer(api: ApiClient) -> None:

@@ -19,15 +19,20 @@ from app.importing.records import records_of
 from app.importing.report import Report, RowProblem
 from app.importing.service import Importer
 from app.importing.source import Source
+from app.migration.migrate import migrate
 from app.storage.client import Store
 from app.storage.documents import Service
 from app.storage.guards import make_service_row
+from tests.support.api_client import RESERVATIONS, ApiClient, booking_body, created, ok
 from tests.support.commands import run_reserva
 from tests.support.data_files import flights_file
+from tests.support.http_client import serving
 from tests.support.ids import CUT_ID
 from tests.support.import_rows import import_row, import_rows
+from tests.support.mongodb_proxy import connected
+from tests.support.servers import new_database
 from tests.support.step_driver import add_resource
-from tests.support.times import HOUR, NINE
+from tests.support.times import DAY, HOUR, NINE
 
 pytestmark = pytest.mark.servers("wire")
 
@@ -316,6 +321,77 @@ async def test_the_command(database_url: str, store: Store, tmp_path: Path) -> N
     assert (unreadable.returncode, unreadable.stdout) == (2, "")
     assert "startTime" in unreadable.stderr
     assert await references(store) == {"a", "c"}
+
+
+EXPORTED = [
+    *("resource", "startTime", "endTime", "blockStart", "blockEnd", "timezone", "customer", "service"),
+    *("guests", "units", "status", "notes", "reference"),
+]
+"""What of a reservation is in an export, or follows from that."""
+
+
+@pytest.mark.servers("fast")
+async def test_an_export_comes_back(server: str, store: Store, tmp_path: Path) -> None:
+    """The file of a running app, imported into a new database, makes the same reservations; holds are left out.
+
+    Those of a series and of a group are single ones there. The other form of the file says the same.
+    """
+    files = {form: tmp_path / f"reservations.{form}" for form in ("csv", "jsonl")}
+    async with serving(store) as client:
+        await _book_all_kinds(api := ApiClient(client, store))
+        for form, file in files.items():
+            file.write_bytes((await api.get(f"{RESERVATIONS}/export", format=form)).content)
+        expected = await _listed(api)
+
+    url = new_database(server, "reserva_imported")
+    async with connected(url) as elsewhere:
+        await migrate(elsewhere)
+        async with serving(elsewhere) as client:
+            await _make_catalogue(api := ApiClient(client, elsewhere))
+            reports = [
+                run_reserva("import", str(file), "--create", "--json", MONGODB_URL=url) for file in files.values()
+            ]
+            made = await _listed(api)
+            customers = [each["id"] for each in ok(await api.get("/v1/customers"))["items"]]
+        await elsewhere.client.drop_database(elsewhere.database.name)
+
+    assert len(expected) == 10
+    for report, outcome in zip(reports, ("accepted", "unchanged"), strict=True):
+        assert (report.returncode, json.loads(report.stdout)[outcome]) == (0, 10), report
+    assert made == expected
+    assert customers == ["ann", "bob"]
+
+
+async def _make_catalogue(api: ApiClient) -> None:
+    """What an import does not make: a service with buffers, and resources that are not for one at a time."""
+    await api.service(bufferAfterMinutes=15)
+    await api.resource(services=["cut"], capacity=2, timezone="Europe/Berlin")
+    await api.resource("bus", capacity=9, capacityMode="guests")
+
+
+async def _book_all_kinds(api: ApiClient) -> None:
+    """A series over a change of the clocks, a group, guests, a cancelled one, a hold; with and without a reference."""
+    await _make_catalogue(api)
+    await api.resource("desk")
+    for name in ("ann", "bob"):
+        await api.add("customers", id=name)
+    lesson = {"resource": "room", "service": "cut", "customer": "ann", "localStart": "2030-03-17T10:00"}
+    weekly = {"reservation": lesson | {"reference": "7"}, "rule": "FREQ=WEEKLY;COUNT=4", "onConflict": "refuse"}
+    series = created(await api.request("POST", "/v1/series", json=weekly))
+    ok(await api.verb(series["reservations"][1], "cancel"))
+    notes = '=1+1, "so"\nto say'
+    pair = [booking_body(resource=name, customer="bob", guests=2, notes=notes) for name in ("desk", "bus")]
+    created(await api.request("POST", "/v1/groups", json={"reservations": pair}))
+    for day in range(1, 4):
+        await api.booked(NINE + day * DAY, resource="bus", guests=day, customer="ann")
+    ok(await api.verb(await api.booked(NINE + 4 * DAY, resource="desk"), "cancel"))
+    await api.booked(NINE + 5 * DAY, expiresInSeconds=600)
+
+
+async def _listed(api: ApiClient) -> list[dict[str, Any]]:
+    """What a client sees of all reservations but holds, without what only its own database knows."""
+    items = [each for each in ok(await api.get(RESERVATIONS, limit=200))["items"] if "expiresAt" not in each]
+    return sorted(({name: each.get(name) for name in EXPORTED} for each in items), key=str)
 
 
 async def test_what_was_imported_reconciles(database_url: str, store: Store, booking: BookingService) -> None:
