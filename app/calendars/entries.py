@@ -67,6 +67,7 @@ def calendar_event(row: BsonDocument, now: datetime, names: Names | None) -> Cal
         summary=BUSY if names is None else _summary(stored, names),
         location=None if names is None else names.resources.get(stored.resource),
         description=None if names is None else stored.notes,
+        series=None if names is None or stored.series is None else str(stored.series),
     )
 
 

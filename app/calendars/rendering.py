@@ -36,7 +36,11 @@ _CONTROL = re.compile("[\x00-\x08\x0e-\x1f\x7f]")
 
 @dataclass(frozen=True, slots=True)
 class CalendarEvent:
-    """A reservation in a calendar. `sequence` grows with each change of it; `changed_at` is the last of them."""
+    """A reservation in a calendar.
+
+    `sequence` grows with each change of it; `changed_at` is the last of them. `series` is the id of the series that it
+    belongs to: its members are events of their own, because each is moved and cancelled by itself.
+    """
 
     id: str
     start: datetime
@@ -48,6 +52,7 @@ class CalendarEvent:
     summary: str
     location: str | None = None
     description: str | None = None
+    series: str | None = None
 
 
 def rendered(name: str, events: Iterable[CalendarEvent]) -> bytes:
@@ -68,7 +73,7 @@ def rendered(name: str, events: Iterable[CalendarEvent]) -> bytes:
 def _event(event: CalendarEvent) -> Event:
     status = _STATUSES[event.status]
     made = Event()
-    made.add("uid", f"{event.id}@reserva")
+    made.add("uid", _uid(event.id))
     made.add("dtstamp", event.changed_at)
     made.add("dtstart", event.start)
     made.add("dtend", event.end)
@@ -77,10 +82,16 @@ def _event(event: CalendarEvent) -> Event:
     made.add("transp", "OPAQUE" if status != "CANCELLED" else "TRANSPARENT")
     made.add("created", event.created_at)
     made.add("last-modified", event.changed_at)
+    if event.series is not None:  # RELATED-TO would have to name another event, which may not be in this calendar
+        made.add("refid", _uid(event.series))
     for field, text in (("summary", event.summary), ("location", event.location), ("description", event.description)):
         if text:
             made.add(field, _text(text))
     return made
+
+
+def _uid(identity: str) -> str:
+    return f"{identity}@reserva"
 
 
 def _text(text: str) -> vText:

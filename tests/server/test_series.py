@@ -11,6 +11,7 @@ import pytest
 
 from app.domain.instants import render
 from tests.support.api_client import ApiClient, booking_body, created, ok, path_of, problem
+from tests.support.calendar_files import ReadEvent, read_calendar
 from tests.support.database_check import highest_loads
 from tests.support.findings import reconcile
 from tests.support.series_requests import SERIES, post_series, series_verb
@@ -285,6 +286,31 @@ class TestVerbs:
         assert starts(earlier) == ["01-07T09:00", "01-14T09:00", "01-08T09:00", "01-15T09:00"]
         assert starts(elsewhere) == starts(earlier)
         assert [each["resource"] for each in elsewhere["reservations"]] == [room, room, other, other]
+
+    async def test_their_calendar(self, api: ApiClient) -> None:
+        """Each is an event whose id stays and whose sequence grows; with names they also share the id of the series."""
+        room = await room_of(api)
+        series = created(await post_series(api, room))
+        span = {"from": render(NINE - DAY), "to": render(NINE + 300 * DAY)}
+
+        async def events(**more: Any) -> list[ReadEvent]:
+            answer = await api.get(f"/v1/resources/{room}/calendar.ics", **span, **more)
+            return read_calendar(answer.content)[1]
+
+        plain, made = await events(), await events(names="true")
+        ok(await api.verb(series["reservations"][0], "cancel"))
+        ok(await series_verb(api, series, "move", from_=series["reservations"][2]["id"], localStart="2030-01-22T11:00"))
+        changed = await events(names="true")
+
+        ids = [f"{each['id']}@reserva" for each in series["reservations"]]
+        assert [each.uid for each in plain] == [each.uid for each in made] == [each.uid for each in changed] == ids
+        assert {each.series for each in plain} == {None}
+        assert {each.series for each in (*made, *changed)} == {f"{series['id']}@reserva"}
+        assert [each.sequence for each in made] == [1, 1, 1, 1]
+        assert [each.sequence for each in changed] == [2, 1, 2, 2]
+        assert [each.status for each in changed] == ["CANCELLED", *["CONFIRMED"] * 3]
+        later = DAY + 2 * HOUR
+        assert [each.start - NINE for each in changed] == [0 * DAY, WEEK, 2 * WEEK + later, 3 * WEEK + later]
 
     async def test_occurrences_may_take_each_others_places(self, api: ApiClient) -> None:
         """A week later all but the last stand where another one was."""

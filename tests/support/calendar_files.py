@@ -19,6 +19,7 @@ class ReadEvent(NamedTuple):
     summary: str
     location: str | None
     description: str | None
+    series: str | None
 
 
 def read_calendar(body: bytes) -> tuple[str, list[ReadEvent]]:
@@ -51,4 +52,5 @@ def _event(event: Any) -> ReadEvent:
         summary=event.summary.value,
         location=text("location"),
         description=text("description"),
+        series=text("refid"),
     )
