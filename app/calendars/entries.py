@@ -14,6 +14,8 @@ from app.storage.documents import Customer, Reservation, Resource, Service
 from app.storage.stored_reservations import brief_reservation
 from app.storage.values import identity
 
+SEQUENCE_MAX = 2**31 - 1
+"""Of the whole numbers of RFC 5545."""
 BUSY = "Busy"
 """What an event is called that names nobody."""
 
@@ -55,13 +57,15 @@ def calendar_event(row: BsonDocument, now: datetime, names: Names | None) -> Cal
     times: tuple[object, ...] = (stored.start_time, stored.end_time, stored.created_at, stored.updated_at)
     if status not in STATUSES or not all(isinstance(time, datetime) for time in times):
         return None
+    if stored.end_time <= stored.start_time:  # programs refuse a whole calendar for it
+        return None
     is_over = read_as.changed_by_time and stored.expires_at is not None
     return CalendarEvent(
         id=str(stored.id),
         start=stored.start_time,
         end=stored.end_time,
         status=status,
-        sequence=(stored.version if isinstance(stored.version, int) else 0) + read_as.changed_by_time,
+        sequence=_sequence(stored.version, changed=read_as.changed_by_time),
         created_at=stored.created_at,
         changed_at=stored.expires_at if is_over and stored.expires_at is not None else stored.updated_at,
         summary=BUSY if names is None else _summary(stored, names),
@@ -69,6 +73,11 @@ def calendar_event(row: BsonDocument, now: datetime, names: Names | None) -> Cal
         description=None if names is None else stored.notes,
         series=None if names is None or stored.series is None else str(stored.series),
     )
+
+
+def _sequence(version: object, *, changed: bool) -> int:
+    """The sequence of a version, which another program may have written."""
+    return min(max((version if isinstance(version, int) else 0) + changed, 0), SEQUENCE_MAX)
 
 
 def _summary(stored: Reservation, names: Names) -> str:

@@ -117,11 +117,31 @@ class TestCalendars:
         problem(await bound.request("POST", "/v1/customers/bob/calendar"), "not-found")
         assert len(await events(api, await opened(bound, ANN))) == 1
 
-    async def test_what_is_not_there(self, api: ApiClient) -> None:
-        """No calendar of nobody; a row of another program that has no time is left out."""
-        await api.store.database["reservations"].insert_one({"_id": "x", "resource": "room", "startTime": soon(api)})
+    @pytest.mark.parametrize(
+        "fields", [{"endTime": None}, {"endTime": "tomorrow"}, {"hours": 0}, {"hours": -1}, {"status": "maybe"}]
+    )
+    async def test_what_cannot_be_read(self, api: ApiClient, fields: dict[str, Any]) -> None:
+        """A row of another program without a time, or that ends before it begins, is left out; the others are there."""
+        await api.booked(soon(api))
+        foreign = await api.booked(soon(api))
+        if "hours" in fields:
+            fields = {"endTime": soon(api) + fields["hours"] * HOUR}
+        await api.overwrite(foreign, **fields)
 
-        assert await events(api, f"{ROOM}.ics") == []
+        assert len(await events(api, f"{ROOM}.ics")) == 1
+
+    @pytest.mark.parametrize("version", [2**31 - 1, 2**40, -(2**40), "new", 2.5])
+    async def test_any_version(self, api: ApiClient, version: object) -> None:
+        """A version that is no sequence of a calendar takes the nearest that is one, or none."""
+        hold = await api.booked(soon(api), expiresInSeconds=60)
+        await api.expire(hold)
+        await api.overwrite(hold, version=version)
+
+        (event,) = await events(api, f"{ROOM}.ics")
+        assert 0 <= event.sequence < 2**31
+
+    async def test_what_is_not_there(self, api: ApiClient) -> None:
+        """No calendar of nobody."""
         problem(await api.get("/v1/resources/nowhere/calendar.ics"), "not-found")
         problem(await api.request("POST", "/v1/customers/nobody/calendar"), "not-found")
 
