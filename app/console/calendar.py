@@ -55,6 +55,7 @@ class Booking:
     guests: object
     expires: Millis | None
     notes: str | None
+    series: str | None
 
     @property
     def kind(self) -> str:
@@ -200,6 +201,7 @@ def _booking(stored: Reservation, names: Names, now: Millis) -> Booking | None:
         guests=stored.guests,
         expires=expires,
         notes=stored.notes,
+        series=None if stored.series is None else str(stored.series),
     )
 
 

@@ -11,6 +11,7 @@ from app.console import (
     operator_routes,
     review_routes,
     run_routes,
+    series_routes,
     sign_in_routes,
     today_routes,
     webhook_routes,
@@ -25,6 +26,7 @@ router = Router(
             route_handlers=[
                 sign_in_routes.router,
                 calendar_routes.router,
+                series_routes.router,
                 today_routes.router,
                 review_routes.router,
                 run_routes.router,

@@ -1,6 +1,7 @@
 // One reservation: what is known of it, and what can be done with it.
 
 import { Refused, get, may, patch, post } from './api.js';
+import { cancelSeries, extent } from './calendar-series.js';
 import { ask, element, notice, refusal, show } from './dialog.js';
 import { left, written, writtenRange } from './time.js';
 import { speak, speakOf } from './words.js';
@@ -25,7 +26,7 @@ function nameOf(kind, id) {
 }
 
 function facts(reservation, booking) {
-  const { startTime, endTime, expiresAt, service, guests, reference, createdAt, status } = reservation;
+  const { startTime, endTime, expiresAt, service, guests, reference, createdAt, status, series } = reservation;
   const zone = booking.column.zone;
   const start = Date.parse(startTime);
   const rows = [
@@ -34,12 +35,13 @@ function facts(reservation, booking) {
     ['expires', expiresAt && speak('today.seconds_left', { time: left((Date.parse(expiresAt) - Date.now()) / 1_000) })],
     ['resource', nameOf('resource', reservation.resource)],
     ['service', nameOf('service', service)],
+    ['series', series && element('a', { href: `/console/series/${series}` }, speak('calendar.its_series'))],
     ['guests', guests],
     ['reference', reference],
     ['made', `${written(Date.parse(createdAt), 'instant', zone)} · ${reservation.history[0]?.by ?? ''}`],
   ];
   const shown = rows.filter(([, value]) => value !== undefined && value !== null && value !== '');
-  return element('dl', { class: 'facts' }, ...shown.map(([name, value]) => element('div', {}, element('dt', {}, speak(`calendar.${name}`)), element('dd', {}, String(value)))));
+  return element('dl', { class: 'facts' }, ...shown.map(([name, value]) => element('div', {}, element('dt', {}, speak(`calendar.${name}`)), element('dd', {}, value))));
 }
 
 /** Do something; whether it was done. `undo` takes it back. */
@@ -90,6 +92,12 @@ export async function openDetails(booking, move, changed) {
     return true;
   }
   if (!chosen || chosen === 'close') return false;
+  if (chosen === 'cancel' && reservation.series) {
+    const which = await extent(`${speak('series.which_cancel')} ${speak('calendar.for_good')}`);
+    if (!which) return false;
+    await attempt(() => (which === 'one' ? post(`${path}/cancel`) : cancelSeries(reservation, which)), speakOf('done', 'cancel'));
+    return true;
+  }
   if (chosen in QUESTIONS) {
     const question = `${speak(QUESTIONS[chosen])} ${speak('calendar.for_good')}`;
     if (!(await ask(question, { yes: speakOf('verb', chosen) }))) return false;

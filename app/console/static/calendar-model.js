@@ -5,7 +5,7 @@ import { hoursOf } from './calendar-geometry.js';
 const number = (text) => Number(text);
 
 function bookingOf(node, column) {
-  const { id, version, resource, start, end, blockStart, blockEnd, units, guests, service } = node.dataset;
+  const { id, version, resource, start, end, blockStart, blockEnd, units, guests, service, series } = node.dataset;
   return {
     id,
     resource,
@@ -19,6 +19,7 @@ function bookingOf(node, column) {
     units: number(units) || 1,
     guests,
     service,
+    series,
     isMovable: node.matches('.confirmed, .hold, .request') && number(version) > 0,
   };
 }

@@ -2,6 +2,7 @@
 
 import { Refused, patch } from './api.js';
 import { Explainer, refusedChoice } from './calendar-rules.js';
+import { extent, moveSeries } from './calendar-series.js';
 import { MINUTE, SNAP_MINUTES, instantAt, sameWall, top } from './calendar-geometry.js';
 import { notice, refusal } from './dialog.js';
 import { written, writtenRange } from './time.js';
@@ -128,7 +129,10 @@ export class Mover {
     this.moved.isSent = true;
     booking.node.classList.add('busy');
     const before = { startTime: iso(booking.start), endTime: iso(booking.end), resource: booking.resource };
-    const done = await this.change(booking, changes, { column, length: end - start });
+    const which = booking.series ? await extent(speak('series.which_move')) : 'one';
+    let done = null;
+    if (which === 'one') done = await this.change(booking, changes, { column, length: end - start });
+    else if (which) done = await this.changeSeries(booking, which, { column, start, end, resource });
     booking.node.classList.remove('busy');
     if (this.moved?.booking !== booking) return undefined;
     if (!done) {
@@ -138,6 +142,7 @@ export class Mover {
     }
     this.end();
     await this.redraw(booking.id);
+    if (which !== 'one') return notice(speak('series.moved'));
     const back = Object.fromEntries(Object.entries(before).filter(([name, value]) => done[name] !== value));
     return notice(speak('calendar.moved'), { undo: () => this.back(booking.id, back, done.version) });
   }
@@ -159,6 +164,18 @@ export class Mover {
       const { endTime, ...rest } = { ...changes, ...instead };
       const ends = instead.startTime ? { endTime: iso(Date.parse(instead.startTime) + length) } : endTime ? { endTime } : {};
       return this.change(booking, { ...rest, ...ends }, { column, length, force: forced });
+    }
+  }
+
+  /** Change several of a series as one of them; what it is now, or null where it was refused. */
+  async changeSeries(booking, which, { column, ...to }) {
+    try {
+      return (await moveSeries(booking, which, to)).body;
+    } catch (error) {
+      if (!(error instanceof Refused)) throw error;
+      if (error.kind === 'stale') notice(speak('calendar.stale'), { bad: true });
+      else await refusedChoice(speak('calendar.not_moved'), error, column.zone, to.end - to.start);
+      return null;
     }
   }
 

@@ -57,17 +57,31 @@ async function explained(question) {
   }
 }
 
-/** The words of a refusal, rule by rule where there are several. */
+/** Members of a series that a refusal names at most. */
+const MEMBERS_MAX = 10;
+
+const failed = ({ checks = [] }) => checks.filter((check) => !check.ok).map((check) => check.detail);
+
+/** The members of a series that are in the way, each with its local time and why. */
+function members({ members: found = [] }) {
+  const lines = found.slice(0, MEMBERS_MAX).map((each) => {
+    const when = written(Date.parse(`${each.localStart}Z`), 'instant', 'UTC');
+    return `${when}: ${each.detail ?? failed(each).join(' ')}`;
+  });
+  return found.length > MEMBERS_MAX ? [...lines, speak('review.more', { number: found.length - MEMBERS_MAX })] : lines;
+}
+
+/** The words of a refusal, rule by rule where there are several; of a series by its members. */
 export function reasons(error) {
-  const failed = (error.problem.checks ?? []).filter((check) => !check.ok).map((check) => check.detail);
+  const named = [...failed(error.problem), ...members(error.problem)];
   const faults = (error.problem.errors ?? []).map((fault) => fault.detail);
-  return failed.length ? failed : faults.length ? faults : [error.message];
+  return named.length ? named : faults.length ? faults : [error.message];
 }
 
 /** Whether the key may lift all rules that have refused. */
 function isLiftable(error) {
-  const failed = (error.problem.checks ?? []).filter((check) => !check.ok);
-  return may('reservations:admin') && failed.length > 0 && failed.every((check) => LIFTED.includes(check.rule));
+  const refused = (error.problem.checks ?? []).filter((check) => !check.ok);
+  return may('reservations:admin') && refused.length > 0 && refused.every((check) => LIFTED.includes(check.rule));
 }
 
 /**

@@ -1,0 +1,131 @@
+"""Series in the calendar, in a browser: shown, moved, cancelled and booked."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+
+from tests.support.browser import Browser
+from tests.support.running_console import RunningConsole
+
+HOUR_PIXELS = 48
+WEEKS = count(step=4)
+ZONE = "Europe/Berlin"
+
+
+@pytest.fixture
+def monday(console: RunningConsole, browser: Browser) -> Iterator[datetime]:
+    """The local midnight of a Monday to come, with four empty weeks; signed in."""
+    browser.sign_in(console.key)
+    week = datetime(datetime.now(UTC).year + 1, 6, 1) + timedelta(weeks=next(WEEKS))  # noqa: DTZ001  # a local time
+    yield week - timedelta(days=week.weekday())
+    assert browser.errors() == []
+
+
+def book_series(console: RunningConsole, start: datetime) -> dict[str, Any]:
+    """An hour in Room 2 on three Mondays."""
+    local = {"localStart": start.isoformat(), "localEnd": (start + timedelta(hours=1)).isoformat(), "timezone": ZONE}
+    body = {"reservation": {"resource": "room-2", **local}, "rule": "FREQ=WEEKLY;COUNT=3", "onConflict": "refuse"}
+    made: dict[str, Any] = console.http.post("/v1/series", json=body).raise_for_status().json()
+    return made
+
+
+def read(console: RunningConsole, series: dict[str, Any]) -> list[dict[str, Any]]:
+    """The reservations of a series, as the API has them."""
+    found: list[dict[str, Any]] = console.http.get(f"/v1/series/{series['id']}").json()["reservations"]
+    return found
+
+
+def starts(console: RunningConsole, series: dict[str, Any]) -> list[str]:
+    """When they begin, in UTC."""
+    return [each["startTime"][:16] for each in read(console, series)]
+
+
+def utc(start: datetime, *hours: float) -> list[str]:
+    """Instants of three Mondays, some hours after local midnight in summer."""
+    times = [start + timedelta(weeks=week, hours=hour - 2) for week, hour in enumerate(hours)]
+    return [each.isoformat()[:16] for each in times]
+
+
+def see(browser: Browser, day: datetime) -> None:
+    """Open the week of a day, with nine o'clock at the top."""
+    browser.open(f"/console/calendar?view=week&of=resource:room-2&date={day.date()}")
+    browser.find(".calendar.drawn")
+    browser.run(f"document.getElementById('calendar').scrollTop = {9 * HOUR_PIXELS - 60}")
+
+
+def drag(browser: Browser, identity: str, hours: float) -> None:
+    """Drag a booking of the calendar by some hours."""
+    element = browser.find(f'.drawn [data-id="{identity}"]')
+    chain = ActionChains(browser.driver, duration=20)
+    chain.click_and_hold(element).move_by_offset(0, 8).move_by_offset(0, round(hours * HOUR_PIXELS) - 8)
+    chain.release().perform()
+
+
+def choose(browser: Browser, value: str) -> None:
+    """Click a button of the dialog that is open."""
+    browser.find(f"dialog[open] button[value={value}]").click()
+    browser.wait(lambda: not browser.all(f"dialog[open] button[value={value}]"))
+
+
+def test_move_and_cancel(console: RunningConsole, browser: Browser, monday: datetime) -> None:
+    """One that is dragged or cancelled asks whether it is meant alone, with those that follow, or with all to come."""
+    made = book_series(console, monday + timedelta(hours=10))
+    first, second, _ = (each["id"] for each in made["reservations"])
+    see(browser, monday + timedelta(weeks=1))
+
+    drag(browser, second, 2)
+    choose(browser, "no")
+    browser.wait(lambda: not browser.all(".moving"))
+    left = starts(console, made)
+    drag(browser, second, 2)
+    choose(browser, "following")
+    browser.reads("The series is moved.")
+    following = starts(console, made)
+    drag(browser, second, -1)
+    choose(browser, "all")
+    browser.wait(lambda: starts(console, made) == utc(monday, 9, 11, 11))
+    browser.wait(lambda: not browser.all(".moving"))
+    drag(browser, second, 1)
+    choose(browser, "one")
+    browser.wait(lambda: starts(console, made) == utc(monday, 9, 12, 11))
+    browser.wait(lambda: not browser.all(".moving"))
+    browser.find(f'.drawn [data-id="{second}"]').click()
+    choose(browser, "cancel")
+    choose(browser, "following")
+    browser.wait(lambda: [each["status"] for each in read(console, made)] == ["confirmed", "cancelled", "cancelled"])
+
+    assert left == utc(monday, 10, 10, 10)
+    assert following == utc(monday, 10, 12, 12)
+    assert read(console, made)[0]["id"] == first
+
+
+def test_a_series_that_is_in_the_way(console: RunningConsole, browser: Browser, monday: datetime) -> None:
+    """A move of several names those that cannot be moved, and leaves all; their list is one click away, accessible."""
+    made = book_series(console, monday + timedelta(hours=10))
+    taken = monday + timedelta(weeks=2, hours=10)  # in UTC: 12 by the clocks
+    times = {"startTime": f"{taken.isoformat()}Z", "endTime": f"{(taken + timedelta(hours=1)).isoformat()}Z"}
+    console.http.post("/v1/reservations", json={"resource": "room-2", **times}).raise_for_status()
+    identity = made["reservations"][0]["id"]
+    see(browser, monday)
+
+    drag(browser, identity, 2)
+    choose(browser, "all")
+    said = browser.text("dialog[open] .reasons")
+    choose(browser, "close")
+    browser.wait(lambda: not browser.all(".moving"))
+    browser.find(f'.drawn [data-id="{identity}"]').click()
+    browser.find("dialog[open] .facts a").click()
+    browser.wait(lambda: "/console/series/" in browser.driver.current_url)
+    rows = [each.text for each in browser.all("tbody tr")]
+
+    assert starts(console, made) == utc(monday, 10, 10, 10)
+    assert f"{taken:%b} {taken.day}, {taken.year}, 10:00" in said  # as the rule has it
+    assert "0 of 1 are free" in said
+    assert len(rows) == 3
+    assert all("Room 2" in each and "Confirmed" in each for each in rows)
+    browser.errors()  # the answer 409 is one
+    browser.check_page(f"/console/series/{made['id']}")
