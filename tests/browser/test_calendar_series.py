@@ -129,3 +129,38 @@ def test_a_series_that_is_in_the_way(console: RunningConsole, browser: Browser, 
     assert all("Room 2" in each and "Confirmed" in each for each in rows)
     browser.errors()  # the answer 409 is one
     browser.check_page(f"/console/series/{made['id']}")
+
+
+def test_book_a_series(console: RunningConsole, browser: Browser, monday: datetime) -> None:
+    """The dialog books a series: a refusal names the dates in the way, and without these the others are booked."""
+    taken = monday + timedelta(weeks=1, hours=7)  # in UTC: 9 by the clocks
+    times = {"startTime": f"{taken.isoformat()}Z", "endTime": f"{(taken + timedelta(hours=1)).isoformat()}Z"}
+    console.http.post("/v1/reservations", json={"resource": "room-2", **times}).raise_for_status()
+    see(browser, monday)
+    browser.press("n")
+    browser.wait(lambda: browser.text("#book .said"))
+    fields = {"date": str(monday.date()), "from": "09:00", "to": "10:00", "repeats": "WEEKLY", "count": "3"}
+    for name, value in fields.items():
+        write(browser, name, value)
+    violations = browser.violations()
+
+    browser.find("#book .primary").click()
+    refused = browser.text("#book .problem")
+    browser.errors()  # the answer 409 is one
+    write(browser, "onConflict", "skip")
+    browser.find("#book .primary").click()
+    told = browser.text("dialog[open] .refusal")
+    identity = browser.find(".drawn .booking").get_attribute("data-id")
+
+    series = console.http.get(f"/v1/reservations/{identity}").json()["series"]
+    day = f"{taken:%b} {taken.day}, {taken.year}, 9:00"
+    assert (day in refused, day in told) == (True, True)
+    assert starts(console, {"id": series}) == [utc(monday, 9, 9, 9)[week] for week in (0, 2)]
+    assert violations == []
+
+
+def write(browser: Browser, name: str, value: str) -> None:
+    """Write a value into a field of the dialog."""
+    field = browser.find(f"#book [name={name}]")
+    script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input', {bubbles: true}))"
+    browser.run(script, field, value)

@@ -3,6 +3,7 @@
 import { Refused, all, get, post } from './api.js';
 import { CustomerField } from './calendar-customers.js';
 import { MINUTE } from './calendar-geometry.js';
+import { Repeats, tellSeries } from './calendar-repeats.js';
 import { Explainer, choices, reasons } from './calendar-rules.js';
 import { element, notice } from './dialog.js';
 import { instantOf, wall } from './time.js';
@@ -32,6 +33,7 @@ export class BookDialog {
     this.said = dialog.querySelector('.said');
     this.problem = dialog.querySelector('.problem');
     this.customer = new CustomerField(this.fields.customer, dialog.querySelector('[role=listbox]'));
+    this.repeats = new Repeats(this.fields);
     this.explainer = new Explainer((said) => this.say(said));
     this.form.addEventListener('submit', (event) => {
       event.preventDefault();
@@ -46,6 +48,7 @@ export class BookDialog {
   async open(column, start, end) {
     this.form.reset();
     this.customer.reset();
+    this.repeats.fit();
     this.refuse(null);
     this.say(null);
     this.column = column;
@@ -168,12 +171,17 @@ export class BookDialog {
     return to.value > from.value ? date.value : later(date.value, 1);
   }
 
-  /** The instants of what is typed; where the clocks change, the first that it can mean. */
-  typed() {
+  /** What is typed, by the clocks. */
+  local() {
     const { date, last, from, to } = this.fields;
-    const [start, end] = this.isOfDays
+    return this.isOfDays
       ? [`${date.value}T00:00`, `${later(last.value, 1)}T00:00`]
       : [`${date.value}T${from.value}`, `${this.endDate}T${to.value}`];
+  }
+
+  /** The instants of what is typed; where the clocks change, the first that it can mean. */
+  typed() {
+    const [start, end] = this.local();
     return { start: instantOf(start, this.zone).getTime(), end: instantOf(end, this.zone).getTime() };
   }
 
@@ -190,15 +198,12 @@ export class BookDialog {
     this.said.classList.toggle('good', said?.ok === true);
   }
 
-  /** The time as the body of a booking has it: instants as they were drawn, or what was typed; of days their first ones. */
+  /** The time as the body of a booking has it: instants as they were drawn, or what was typed; of days their first ones. A series has local times alone. */
   time() {
-    const { date, from, to } = this.fields;
-    const kind = this.service?.durationType;
-    const timezone = this.zone;
-    if (this.isWritten || this.isOfDays) return { startTime: iso(this.span.start), ...(kind === 'fixed' ? {} : { endTime: iso(this.span.end) }) };
-    const start = { localStart: `${date.value}T${from.value}`, timezone };
-    if (kind === 'fixed') return start;
-    return { ...start, localEnd: `${this.endDate}T${to.value}` };
+    const isFixed = this.service?.durationType === 'fixed';
+    if (!this.repeats.rule && (this.isWritten || this.isOfDays)) return { startTime: iso(this.span.start), ...(isFixed ? {} : { endTime: iso(this.span.end) }) };
+    const [localStart, localEnd] = this.local();
+    return { localStart, timezone: this.zone, ...(isFixed ? {} : { localEnd }) };
   }
 
   async submit({ force = false } = {}) {
@@ -212,11 +217,11 @@ export class BookDialog {
       const optional = { service: service.value, customer, notes: notes.value.trim() };
       const given = Object.fromEntries(Object.entries(optional).filter(([, value]) => value));
       const body = { resource: resource.value, ...given, guests: Number(guests.value), ...this.time() };
-      const { body: made } = await post(`/v1/reservations${force ? '?force=true' : ''}`, body, { key: this.keyFor(JSON.stringify(body)) });
-      this.sent = null;
+      const made = this.repeats.rule ? await this.send('/v1/series', this.repeats.body(body)) : await this.send(`/v1/reservations${force ? '?force=true' : ''}`, body);
       this.dialog.close();
-      notice(speak('calendar.booked'));
-      await this.redraw(made.id);
+      if (made.reservations) await tellSeries(made);
+      else notice(speak('calendar.booked'));
+      await this.redraw((made.reservations?.[0] ?? made).id);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       this.refuse(error);
@@ -226,13 +231,16 @@ export class BookDialog {
     return undefined;
   }
 
-  /** One key for a request until it is answered, however often it is sent: what was not answered is not booked twice. */
-  keyFor(body) {
-    if (this.sent?.body !== body) {
+  /** What is made. One key for a request until it is answered, however often it is sent: nothing is booked twice. */
+  async send(path, body) {
+    const text = JSON.stringify(body);
+    if (this.sent?.text !== text) {
       const bytes = crypto.getRandomValues(new Uint8Array(16));
-      this.sent = { body, key: [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('') };
+      this.sent = { text, key: [...bytes].map((byte) => byte.toString(16).padStart(2, '0')).join('') };
     }
-    return this.sent.key;
+    const { body: made } = await post(path, body, { key: this.sent.key });
+    this.sent = null;
+    return made;
   }
 
   refuse(error, text = null) {
