@@ -75,6 +75,14 @@ def booking(browser: Browser, identity: str) -> Any:
     return browser.find(f'.drawn [data-id="{identity}"]')
 
 
+def days_of(browser: Browser, identity: str, count: int) -> list[Any]:
+    """The parts of a booking on each day of the calendar, as soon as there are so many."""
+    found: list[Any] = browser.wait(
+        lambda: len(parts := browser.all(f'.drawn [data-id="{identity}"]')) == count and parts
+    )
+    return found
+
+
 def test_book_and_take_the_next_free_time(console: RunningConsole, browser: Browser, monday: datetime) -> None:
     """A click on free time opens a dialog that books; where that is refused, a click books the next free time."""
     see(browser, monday)
@@ -212,6 +220,24 @@ def test_drag_and_undo(console: RunningConsole, browser: Browser, monday: dateti
 
     browser.wait(lambda: starts(console, identity, monday + timedelta(hours=9)))
     assert read(console, identity)["version"] == 3
+
+
+def test_drag_a_part_on_a_later_day(console: RunningConsole, browser: Browser, monday: datetime) -> None:
+    """A booking of several days that is taken on a later one moves as far as it is dragged, and keeps its length."""
+    identity = book(console, monday + timedelta(hours=17), 33 * 60)  # until Wednesday at two
+    see(browser, monday, 2)
+    parts = days_of(browser, identity, 3)
+    edges = [len(each.find_elements("css selector", ".edge")) for each in parts]
+
+    drag(browser, parts[1], 1.5)
+    browser.wait(lambda: starts(console, identity, monday + timedelta(hours=18, minutes=30)))
+    see(browser, monday, 2)
+    drag(browser, days_of(browser, identity, 3)[2], -1, days=1)
+
+    start = monday + timedelta(days=1, hours=17, minutes=30)
+    browser.wait(lambda: starts(console, identity, start))
+    assert datetime.fromisoformat(read(console, identity)["endTime"]) == start + timedelta(hours=33)
+    assert edges == [1, 0, 1]
 
 
 def test_drag_an_edge(console: RunningConsole, browser: Browser, monday: datetime) -> None:

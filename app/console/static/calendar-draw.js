@@ -170,7 +170,8 @@ export class Drawing {
     node.setAttribute('role', 'button');
     node.tabIndex = column.bookings[0] === booking ? 0 : -1;
     if (this.canMove && booking.isMovable && !node.querySelector('.edge')) {
-      const edges = ['start', 'end'].map((edge) => element('div', { class: `edge ${edge}`, 'data-edge': edge, 'aria-hidden': 'true' }));
+      const ends = ['start', 'end'].filter((edge) => (edge === 'start' ? booking.start >= column.start : booking.end <= column.end));
+      const edges = ends.map((edge) => element('div', { class: `edge ${edge}`, 'data-edge': edge, 'aria-hidden': 'true' }));
       node.append(...edges);
     }
     localize(node);

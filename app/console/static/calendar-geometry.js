@@ -26,11 +26,16 @@ export function top(column, instant) {
   return pixels(Math.min(Math.max(instant, column.start), column.end) - column.start);
 }
 
+const STEP = SNAP_MINUTES * MINUTE;
+
+/** A length in pixels as one in whole quarters of an hour. */
+export function snapped(y, round = Math.round) {
+  return round(((y / HOUR_PIXELS) * 60 * MINUTE) / STEP) * STEP;
+}
+
 /** The instant at some pixels below the top of a column, on its grid of quarters. */
 export function instantAt(column, y, round = Math.floor) {
-  const step = SNAP_MINUTES * MINUTE;
-  const elapsed = round(((y / HOUR_PIXELS) * 60 * MINUTE) / step) * step;
-  return column.start + Math.min(Math.max(elapsed, 0), column.end - column.start - step);
+  return column.start + Math.min(Math.max(snapped(y, round), 0), column.end - column.start - STEP);
 }
 
 /** The instant of another column at which its clocks show what they show in this one; in a gap the hour after it. */

@@ -3,9 +3,9 @@
 import { Refused, patch } from './api.js';
 import { Explainer, refusedChoice } from './calendar-rules.js';
 import { extent, moveSeries } from './calendar-series.js';
-import { MINUTE, SNAP_MINUTES, instantAt, sameWall, top } from './calendar-geometry.js';
+import { MINUTE, SNAP_MINUTES, instantAt, sameWall, snapped, top } from './calendar-geometry.js';
 import { notice, refusal } from './dialog.js';
-import { written, writtenRange } from './time.js';
+import { instantOf, wall, written, writtenRange } from './time.js';
 import { speak } from './words.js';
 
 const STEP = SNAP_MINUTES * MINUTE;
@@ -221,11 +221,20 @@ export class Mover {
     const column = part === 'whole' ? this.columnAt(clientX) : this.moved.column;
     const y = clientY - column.body.getBoundingClientRect().top;
     if (part === 'whole') {
-      const start = instantAt(column, y - grab, Math.round);
+      const isWhole = booking.start >= booking.column.start;
+      const start = isWhole ? instantAt(column, y - grab, Math.round) : this.dragged(column, y - grab);
       this.to(column, start, start + booking.end - booking.start);
     } else if (part === 'end') this.to(column, booking.start, instantAt(column, y, Math.round));
     else this.to(column, Math.min(instantAt(column, y, Math.round), booking.end - STEP), booking.end);
     this.scroll(clientY);
+  }
+
+  /** Where a booking begins that is taken on a later day of it: as far off, by the clocks, as that part is dragged. */
+  dragged(column, y) {
+    const { booking } = this.moved;
+    const by = Date.parse(column.date) - Date.parse(booking.column.date) + snapped(y);
+    const local = Date.parse(`${wall(booking.start, booking.column.zone)}Z`) + by;
+    return instantOf(new Date(local).toISOString().slice(0, 16), column.zone).getTime() + (booking.start % MINUTE);
   }
 
   columnAt(x) {
