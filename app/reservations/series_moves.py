@@ -115,12 +115,15 @@ class Shift:
         if not self._by and self._length is None:
             return place
         begins, ends = self._walls(reservation)
-        start = self._instant(begins + self._by)
+        # A start that stays keeps its instant: its local time can be one that clocks show twice.
+        start = self._instant(begins + self._by) if self._by else to_millis(reservation.start_time)
         patch = place | {"startTime": from_millis(start)}
         service = None if reservation.service is None else self._services.get(reservation.service)
         if self._length is None and service is not None and service.kind != "flexible":
             return patch  # the service sets the length: elapsed time, or whole days
-        length = ends - begins if self._length is None else self._length
+        length = self._length or ends - begins
+        if length <= timedelta(0):  # clocks that went back meanwhile show an end that is not after the start
+            length = reservation.end_time - reservation.start_time
         if service is not None and service.kind == "fixed" and length == timedelta(milliseconds=service.duration):
             return patch
         end = self._instant(begins + self._by + length)
