@@ -179,6 +179,7 @@ def test_closures(console: RunningConsole, signed_in: Browser) -> None:
     """One that strands bookings shows them, and is made all the same if that is wanted; it can be deleted."""
     make(console, "closing")
     book(console, "closing", 10)
+    named = console.http.get("/v1/resources/closing").json()["name"]
     signed_in.open("/console/catalogue/closures")
     signed_in.find("#create").click()
     signed_in.find("#new [name=name]").send_keys("Floor works")
@@ -193,6 +194,7 @@ def test_closures(console: RunningConsole, signed_in: Browser) -> None:
     violations = signed_in.violations()
     signed_in.find("#new .primary").click()
     title, listed = (signed_in.text(f"dialog[open]:not(#new) {each}") for each in ("h2", ".plain"))
+    day = signed_in.find("dialog[open]:not(#new) .plain a").get_attribute("href")
     signed_in.find("dialog[open]:not(#new) [value=no]").click()
     signed_in.find("#new[open] .primary:enabled").click()
     signed_in.find("dialog[open]:not(#new) [value=anyway]").click()
@@ -200,7 +202,8 @@ def test_closures(console: RunningConsole, signed_in: Browser) -> None:
     assert signed_in.reads("The closure is made.")
     assert "at least 1 entry" in nothing_chosen
     assert (violations, title) == ([], "1 booking would lose its place")
-    assert "mia" in listed
+    assert f"mia · {named}" in listed
+    assert "resource%3Aclosing" in day
     (made,) = [each for each in console.http.get("/v1/closures").json()["items"] if each["name"] == "Floor works"]
     days = (MONDAY.date().isoformat(), (MONDAY + timedelta(days=1)).date().isoformat())
     assert (made["from"], made["to"]) == days

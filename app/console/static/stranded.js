@@ -1,12 +1,21 @@
 // Edits of the catalogue: one that would strand bookings shows them as a list to decide on, and can be made anyway.
 
-import { Refused, call } from './api.js';
-import { ask, element, refusal, show } from './dialog.js';
+import { Refused, call, get } from './api.js';
+import { ask, element, refusal, show, tried } from './dialog.js';
 import { wall, written } from './time.js';
 import { speak, speakCount, speakOf } from './words.js';
 
-/** A booking, with a link to its day; `of` is what the calendar shows, all without it. */
-function line(booking, zone, of) {
+/** The resources of bookings by the bookings' ids, as far as the key may read them: the list of the API has its own. */
+async function resourcesOf(bookings) {
+  if (!bookings.length) return new Map();
+  const query = new URLSearchParams({ expand: 'resource', limit: bookings.length });
+  for (const { id } of bookings) query.append('id', id);
+  const found = await tried(get(`/v1/reservations?${query}`));
+  return new Map(found?.body.items.map(({ id, resource }) => [id, resource.id ? resource : { id: resource, name: resource }]));
+}
+
+/** A booking, with a link to its day; `of` is what the calendar shows, all without it. Where many are closed, it names its own. */
+function line(booking, { zone, of, resource }) {
   const start = new Date(booking.startTime);
   const [date] = wall(start, zone).split('T');
   const query = new URLSearchParams({ date, ...(of ? { of } : {}) });
@@ -15,6 +24,7 @@ function line(booking, zone, of) {
     'li',
     {},
     element('strong', {}, booking.customer ?? speak('today.anonymous')),
+    resource ? ` · ${resource.name}` : null,
     ' ',
     day,
     `, ${written(start, 'time', zone)}–${written(new Date(booking.endTime), 'time', zone)} `,
@@ -24,7 +34,12 @@ function line(booking, zone, of) {
 
 /** Show the bookings that an edit would strand; whether it is to be made anyway. */
 async function isWanted(problem, zone, of) {
-  const listed = (problem.reservations ?? []).map((booking) => line(booking, zone, of));
+  const bookings = problem.reservations ?? [];
+  const resources = of ? new Map() : await resourcesOf(bookings);
+  const listed = bookings.map((booking) => {
+    const resource = resources.get(booking.id);
+    return line(booking, resource ? { zone: resource.timezone, of: `resource:${resource.id}`, resource } : { zone, of });
+  });
   const content = element(
     'div',
     { class: 'stranded' },
