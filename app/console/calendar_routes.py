@@ -24,7 +24,7 @@ from app.storage.bson_types import BsonDocument
 from app.storage.catalogue import CatalogueStore, with_active, with_any
 from app.storage.client import Store
 from app.storage.documents import Resource, Service
-from app.storage.stored_catalogue import LONG_FIELDS
+from app.storage.stored_catalogue import UNLISTED_FIELDS
 
 CHOICES_MAX = 1_000
 """Resources, and services, that can be chosen from a list; others by their address."""
@@ -32,8 +32,6 @@ SIDE_BY_SIDE_MAX = 8
 """Resources that a day shows at a time."""
 POOL_MAX = 50
 """Resources of a pool that are drawn together."""
-_UNNAMED = LONG_FIELDS | {"description", "metadata"}
-"""What a list to choose from does not show."""
 
 ViewParameter = Annotated[View, QueryParameter(name="view", description="A day, a week or a month.")]
 DateParameter = Annotated[str | None, QueryParameter(name="date", description="A local date in the view.")]
@@ -160,15 +158,17 @@ async def _read_subject(store: Store, of: str) -> Subject:
         Problem: `invalid` for a value that names nothing; `not-found`.
     """
     stored = CatalogueStore(store)
-    rows = await stored.find_rows(Resource, with_active(active=True), CHOICES_MAX, after=None, without=_UNNAMED)
-    services = await stored.find_rows(Service, with_active(active=True), CHOICES_MAX, after=None, without=_UNNAMED)
+    rows = await stored.find_rows(Resource, with_active(active=True), CHOICES_MAX, after=None, without=UNLISTED_FIELDS)
+    services = await stored.find_rows(
+        Service, with_active(active=True), CHOICES_MAX, after=None, without=UNLISTED_FIELDS
+    )
     names = _names(rows)
     kind, _, identity = of.partition(":")
     if of == "all":
         found = [*names]
     elif kind == "service":
         offering = with_any("services", [identity]) | with_active(active=True)
-        pool = await stored.find_rows(Resource, offering, CHOICES_MAX, after=None, without=_UNNAMED)
+        pool = await stored.find_rows(Resource, offering, CHOICES_MAX, after=None, without=UNLISTED_FIELDS)
         names = names | _names(pool)
         found = [row["_id"] for row in pool]
     elif kind == "resource":

@@ -10,7 +10,7 @@ from app.access.routes import caller_of, in_session
 from app.caller import Caller
 from app.catalogue.customer_schemas import CustomerAnswer
 from app.catalogue.queries import read_row
-from app.catalogue.schemas import ResourceAnswer, ServiceAnswer
+from app.catalogue.schemas import MAX_SERVICES, ResourceAnswer, ServiceAnswer
 from app.catalogue.service import Catalogue
 from app.console.catalogue_fields import FIELDS, Kind
 from app.console.hours import absences_of, overrides_of, week_of
@@ -20,12 +20,12 @@ from app.domain.instants import to_millis
 from app.domain.zones import local, zone
 from app.errors import not_found
 from app.http.models import Answer
-from app.http.paging import MAX_LIMIT, CursorParameter, cursor_id, id_mark, split_page
+from app.http.paging import CursorParameter, cursor_id, id_mark, split_page
 from app.http.request import Request
 from app.http.routing import get
-from app.storage.catalogue import with_any
+from app.storage.catalogue import CatalogueStore, with_any
 from app.storage.documents import CatalogueObject, Customer, Resource, Service
-from app.storage.stored_catalogue import HOURS_FIELDS
+from app.storage.stored_catalogue import HOURS_FIELDS, UNLISTED_FIELDS
 
 PAGE = 50
 """Objects of a page of a list."""
@@ -101,17 +101,19 @@ async def _hours(catalogue: Catalogue, resource: Resource, caller: Caller) -> di
     """What the page of a resource shows beside its fields."""
     row = await read_row(catalogue.store, Resource, resource.id, fields=HOURS_FIELDS)
     schedule = row.get("schedule")
-    services = await catalogue.page(Service, MAX_LIMIT, None)
+    names = CatalogueStore(catalogue.store)
+    offered = await names.find_rows(Service, {}, MAX_SERVICES, after=None, without=UNLISTED_FIELDS)
     timezone = known_zone(resource.timezone)
     today = local(to_millis(catalogue.store.clock.now()), zone(timezone)).date().isoformat()
-    named = {each.id: each.name for each in services}
+    named = {each["_id"]: str(each.get("name", each["_id"])) for each in offered}
+    beyond = await names.find_names(Service, {*resource.services} - named.keys())
     return {
         "timezone": timezone,
         "week": week_of(schedule),
         "overrides": overrides_of(schedule, today),
         "absences": absences_of(row.get("timeOff"), today),
         "sees_reasons": caller.may("catalogue:write"),
-        "services": {**named, **{each: each for each in resource.services if each not in named}},
+        "services": named | {each: beyond.get(each, each) for each in resource.services if each not in named},
     }
 
 

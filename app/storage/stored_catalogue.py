@@ -21,6 +21,9 @@ LONG_FIELDS = HOURS_FIELDS | {"history"}
 DESCRIBING_FIELDS = frozenset({"name", "description", "metadata"})
 """What says something to people and to other programs, and decides nothing."""
 
+UNLISTED_FIELDS = LONG_FIELDS | DESCRIBING_FIELDS - {"name"}
+"""What a list to choose from by name does not show."""
+
 
 def collection_of(kind: type[CatalogueObject]) -> str:
     """The collection of a kind: `resources`, `services`, `customers`."""

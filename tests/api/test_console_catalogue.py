@@ -145,6 +145,21 @@ async def test_the_tabs(browser: httpx.AsyncClient) -> None:
         assert [(each, bool(current)) for each, current in tabs] == [(each, each == kind) for each in kinds]
 
 
+async def test_many_services(api: ApiClient, browser: httpx.AsyncClient) -> None:
+    """A resource shows each of its services by its name, and a thousand that it could offer."""
+    await api.service("s")
+    (row,) = [each async for each in api.store.database["services"].find()]
+    more = [{**row, "_id": f"s{number:04}", "name": f"Service {number}"} for number in range(1_001)]
+    await api.store.database["services"].insert_many(more)
+    await api.resource(services=["s1000"])
+
+    shown = (await browser.get(f"{CATALOGUE}/resources/room")).text
+
+    assert shown.count("data-service=") == 1_001
+    assert 'data-service="s0998"> Service 998' in shown
+    assert 'data-service="s1000" checked> Service 1000' in shown
+
+
 async def test_an_erased_customer(api: ApiClient, browser: httpx.AsyncClient) -> None:
     """It can be looked at, and not edited."""
     await api.add("customers", id="mia", name="Mia")

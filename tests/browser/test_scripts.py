@@ -139,6 +139,67 @@ def test_instants_of_wall_times(today: Browser, wall: str, zone: str, instant: s
     assert found == f"{instant}:00.000Z"
 
 
+_LISTS = """
+/* Lists of a thousand, and one more that only its own address or filter gives. */
+const item = (name, at) => ({ id: `${name}${at}`, name: `${name} ${at}`, active: true });
+const items = (name) => Array.from({ length: 200 }, (_, at) => item(name, at));
+const beyond = { id: 'beyond', name: 'Zoe', email: 'zoe@example.com', externalId: 'z-1', active: true };
+const asked = [];
+window.fetch = async (path) => {
+  asked.push(path);
+  const { pathname, searchParams } = new URL(path, location.href);
+  if (pathname === '/v1/services/beyond') return Response.json(beyond);
+  if (pathname.startsWith('/v1/services/')) return Response.json({ type: '/problems/not-found' }, { status: 404 });
+  if (searchParams.has('email') || searchParams.has('externalId')) return Response.json({ items: [beyond] });
+  const page = Number(searchParams.get('cursor') ?? 0);
+  return Response.json({ items: items(page ? `more-${page}-` : 'first-'), next: String(page + 1) });
+};
+"""
+
+
+def test_services_beyond_a_thousand(today: Browser) -> None:
+    """A resource offers its own ones too, each of them read once; what is not there any more is left out."""
+    found = run(
+        today,
+        _LISTS
+        + """
+        const { Services } = await load('calendar-services');
+        const services = new Services();
+        const offer = async () => {
+          const { services: found, isCut } = await services.offered(['first-3', 'beyond', 'gone']);
+          return [...found.map(({ id }) => id), isCut];
+        };
+        return [await offer(), await offer(), asked.length];
+        """,
+    )
+
+    assert found == [["first-3", "beyond", False], ["first-3", "beyond", False], 7]
+
+
+def test_customers_beyond_a_thousand(today: Browser) -> None:
+    """They are found by what the API knows them by, and the field says so."""
+    found = run(
+        today,
+        _LISTS
+        + """
+        const { CustomerField } = await load('calendar-customers');
+        const [input, list, hint] = ['input', 'ul', 'p'].map((name) => document.createElement(name));
+        document.body.append(input, list, hint);
+        const field = new CustomerField(input, list, hint);
+        const found = [];
+        for (const text of ['first- 7', 'zoe', 'Zoe@example.com', 'z-1']) {
+          input.value = text;
+          await field.suggest();
+          found.push([list.firstChild.customer.id ?? null, hint.hidden]);
+        }
+        field.close();
+        return [...found, hint.hidden];
+        """,
+    )
+
+    assert found == [["first-7", True], ["beyond", False], ["beyond", False], ["beyond", False], True]
+
+
 def test_what_lies_beneath_a_notice(today: Browser) -> None:
     """It can be clicked, and a notice is closed by a click."""
     found = run(

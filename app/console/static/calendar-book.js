@@ -1,16 +1,16 @@
 // The dialog that books: what the rules say while it is filled in, and what is free where they refuse.
 
-import { Refused, all, get, post } from './api.js';
+import { Refused, get, post } from './api.js';
 import { CustomerField } from './calendar-customers.js';
 import { MINUTE } from './calendar-geometry.js';
 import { Repeats, tellSeries } from './calendar-repeats.js';
 import { Explainer, choices, reasons } from './calendar-rules.js';
+import { Services } from './calendar-services.js';
 import { element, notice } from './dialog.js';
 import { instantOf, wall } from './time.js';
 import { speak } from './words.js';
 
 const USUAL_MINUTES = 60;
-const SERVICES_MAX = 1_000;
 
 const DAY_MINUTES = 24 * 60;
 /** The API's name for whichever resource of a pool is free. */
@@ -32,7 +32,9 @@ export class BookDialog {
     this.fields = this.form.elements;
     this.said = dialog.querySelector('.said');
     this.problem = dialog.querySelector('.problem');
-    this.customer = new CustomerField(this.fields.customer, dialog.querySelector('[role=listbox]'));
+    this.customer = new CustomerField(this.fields.customer, dialog.querySelector('[role=listbox]'), dialog.querySelector('#customers-hint'));
+    this.services = new Services();
+    this.offers = [];
     this.repeats = new Repeats(this.fields);
     this.explainer = new Explainer((said) => this.say(said));
     this.form.addEventListener('submit', (event) => {
@@ -79,28 +81,29 @@ export class BookDialog {
     const { value } = this.fields.resource;
     const turn = (this.turn = {});
     let resource = null;
+    let offered;
     try {
-      this.services ??= await all('/v1/services?active=true', SERVICES_MAX);
       if (value !== ANY) resource = (await get(`/v1/resources/${encodeURIComponent(value)}`)).body;
+      offered = await this.services.offered(resource?.services ?? [this.pool]);
     } catch (error) {
       if (!(error instanceof Refused)) throw error;
       return this.turn === turn ? this.refuse(error) : undefined;
     }
     if (this.turn !== turn) return undefined; // another one was chosen meanwhile
     this.resource = resource;
-    const ids = resource?.services ?? [this.pool];
-    const offered = this.services.filter((service) => ids.includes(service.id));
-    const options = offered.map((service) => element('option', { value: service.id }, service.name));
+    this.offers = offered.services;
+    const options = this.offers.map((service) => element('option', { value: service.id }, service.name));
     if (resource && !resource.serviceOnly) options.push(element('option', { value: '' }, speak('calendar.without_service')));
+    if (offered.isCut) options.push(element('option', { disabled: true }, speak('calendar.cut_services')));
     const before = this.fields.service.value;
     this.fields.service.replaceChildren(...options);
-    const wanted = [before, this.pool].find((id) => id && offered.some((each) => each.id === id));
+    const wanted = [before, this.pool].find((id) => id && this.offers.some((each) => each.id === id));
     if (wanted) this.fields.service.value = wanted;
     return this.takeService();
   }
 
   get service() {
-    return this.services?.find((each) => each.id === this.fields.service.value);
+    return this.offers.find((each) => each.id === this.fields.service.value);
   }
 
   get isOfDays() {

@@ -4,16 +4,17 @@ import { all, get, may, post } from './api.js';
 import { element, tried } from './dialog.js';
 import { speak } from './words.js';
 
-const CUSTOMERS_MAX = 1_000;
+const LISTED_MAX = 1_000;
 const SHOWN_MAX = 8;
 
 const folded = (text) => text.normalize('NFD').replace(/\p{M}/gu, '').toLowerCase();
 
 export class CustomerField {
-  /** `input` is a combobox, and `list` its listbox. */
-  constructor(input, list) {
+  /** `input` is a combobox, and `list` its listbox; `hint` says how those are found that are not listed. */
+  constructor(input, list, hint) {
     this.input = input;
     this.list = list;
+    this.hint = hint;
     this.reset();
     input.addEventListener('input', () => {
       this.picked = null;
@@ -34,10 +35,13 @@ export class CustomerField {
     this.close();
   }
 
-  /** The first thousand customers; of more, the others are found by their whole address. */
+  /** The first thousand customers; of more, the others are found by what the API knows them by, as a whole. */
   load() {
-    this.loading ??= all('/v1/customers', CUSTOMERS_MAX).then(
-      (customers) => customers.filter((each) => each.name),
+    this.loading ??= all('/v1/customers', LISTED_MAX).then(
+      (customers) => {
+        this.isCut = customers.length >= LISTED_MAX;
+        return customers.filter((each) => each.name);
+      },
       (error) => {
         this.loading = null;
         throw error;
@@ -55,6 +59,7 @@ export class CustomerField {
     const options = found.map((each) => this.option(each, each.name, each.email ?? each.phone ?? each.externalId ?? ''));
     if (may('reservations:write')) options.push(this.option({ isNew: true, name: text }, speak('calendar.make_customer', { name: text }), ''));
     this.list.replaceChildren(...options);
+    this.hint.hidden = !this.isCut || found.length === SHOWN_MAX;
     this.list.hidden = false;
     this.input.setAttribute('aria-expanded', 'true');
     return this.mark(0);
@@ -63,8 +68,9 @@ export class CustomerField {
   async find(text, wanted) {
     const isWanted = ({ name, email, phone, externalId }) => [name, email, phone, externalId].some((each) => each && folded(each).includes(wanted));
     const found = (await this.load()).filter(isWanted).slice(0, SHOWN_MAX);
-    if (found.length || !text.includes('@')) return found;
-    return (await get(`/v1/customers?${new URLSearchParams({ email: text })}`)).body.items;
+    const field = text.includes('@') ? 'email' : 'externalId';
+    if (found.length || !(this.isCut || field === 'email')) return found;
+    return (await get(`/v1/customers?${new URLSearchParams({ [field]: text })}`)).body.items.filter((each) => each.name);
   }
 
   option(customer, name, more) {
@@ -103,7 +109,7 @@ export class CustomerField {
   }
 
   close() {
-    this.list.hidden = true;
+    this.list.hidden = this.hint.hidden = true;
     this.list.replaceChildren();
     this.input.setAttribute('aria-expanded', 'false');
     this.input.removeAttribute('aria-activedescendant');
