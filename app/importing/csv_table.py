@@ -105,8 +105,8 @@ class Table:
                 cells = self._row(line, separator)
                 if isinstance(cells, Problem):
                     yield number, cells
-                elif any(trimmed := [cell.strip() for cell in cells]):
-                    yield number, [without_guard(cell).strip() for cell in trimmed]
+                elif any(trimmed := [without_guard(cell.lstrip()).strip() for cell in cells]):
+                    yield number, trimmed
 
     def _row(self, line: str, separator: str) -> list[str] | Problem:
         ahead: list[tuple[int, str | None]] = []

@@ -62,6 +62,16 @@ def test_every_text_comes_back(form: Format, notes: list[str], references: st.Da
 
 
 @pytest.mark.parametrize("form", ["csv", "jsonl"])
+@pytest.mark.parametrize("notes", ["\n", "\t", "'\n", "\n'", "'", " = "])
+def test_what_a_spreadsheet_must_not_take_for_a_formula(form: Format, notes: str, file: Path) -> None:
+    """Its guard is no part of the text, also where nothing but blanks follows it."""
+    (row,) = read(file, form, [stored(notes=notes)])
+
+    assert isinstance(row.values, dict)
+    assert row.values.get("notes", "") == notes.strip()
+
+
+@pytest.mark.parametrize("form", ["csv", "jsonl"])
 def test_the_longest_notes(form: Format, file: Path) -> None:
     """Notes of 2,000 line ends are one row, in either format."""
     (row,) = (read_row(each) for each in read(file, form, [stored(notes="a" + "\n" * 1_998 + "b")]))
