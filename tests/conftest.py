@@ -129,7 +129,7 @@ def database_url(server: str, server_name: str, request: pytest.FixtureRequest) 
 
     For a test with `store` it may be one that was migrated before.
     """
-    used_before = _MIGRATED.take() if _MIGRATED.serve(request, server_name) else None
+    used_before = _MIGRATED.take(server_name) if _MIGRATED.serve(request, server_name) else None
     return used_before or new_database(server, "reserva_test")
 
 
@@ -144,7 +144,7 @@ async def bare_store(server: str, server_name: str, request: pytest.FixtureReque
         yield store
     finally:
         reused = _MIGRATED.serve(request, server_name) and await _MIGRATED.give_back(
-            store, request.getfixturevalue("database_url")
+            store, request.getfixturevalue("database_url"), server_name
         )
         if server_name != "trial" and not reused:  # takes a second there, and its data goes with it anyway
             await store.client.drop_database(store.database.name)
@@ -158,7 +158,7 @@ async def store(bare_store: Store, server_name: str, request: pytest.FixtureRequ
         await migrate(bare_store)
     elif not _MIGRATED.is_ready(request.getfixturevalue("database_url")):
         await migrate(bare_store)
-        await _MIGRATED.learn(bare_store)
+        await _MIGRATED.learn(bare_store, server_name)
     return bare_store
 
 
