@@ -5,57 +5,37 @@ from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 
 from litestar import Litestar
-from litestar.plugins.pydantic import PydanticPlugin
-from msgspec import Raw
 
-from app.access import key_routes
 from app.access.key_uses import KeyUses
 from app.access.keyring import KEYRING, Keyring
 from app.access.rate_limits import RATE_LIMITS, RateLimits
-from app.access.routes import describe_access, open_to_all
 from app.access.service import Keys
 from app.access.sessions import SESSIONS, Sessions
-from app.availability import routes as availability_routes
+from app.application import HANDLER, LIFESPAN, PROVIDERS, application
 from app.availability.service import Availability
 from app.booking import BookingService, Meter
-from app.calendars import routes as calendar_routes
 from app.calendars.service import Calendars
-from app.catalogue import closure_routes, customer_routes, schedule_routes
-from app.catalogue import routes as catalogue_routes
 from app.catalogue.closures import ClosureEdits
 from app.catalogue.planning import Planner
 from app.catalogue.service import Catalogue
-from app.console import routes as console_routes
-from app.console.pages import template_config
-from app.events import routes as event_routes
 from app.events.service import Feed
-from app.exporting import routes as exporting_routes
 from app.exporting.service import Exports
-from app.http import docs
 from app.http.deadlines import Deadlines
 from app.http.failure_log import FailureLog
 from app.http.middleware import OuterMiddleware
-from app.http.models import Answer
 from app.http.observer import RequestObserver
-from app.http.problems import EXCEPTION_HANDLERS, FAILURE_LOG
-from app.http.request import MAX_BODY_BYTES, Request
-from app.http.request_checks import RequestChecks
+from app.http.problems import FAILURE_LOG
 from app.http.shutdown import SHUTDOWN, Shutdown
 from app.job_queue import Queue
 from app.migration.migrate import verify
-from app.operations import routes as operations_routes
 from app.operations.doctor.service import Doctor
 from app.operations.metrics import Scrape
 from app.operations.service import Operations
 from app.operations.start import log_start
-from app.privacy import routes as privacy_routes
 from app.privacy.erasure import Erasure
-from app.reconciliation import routes as reconciliation_routes
 from app.reconciliation.findings.service import Findings
 from app.reconciliation.optimistic_followups import OptimisticFollowups
 from app.reconciliation.service import Reconciliations
-from app.reservations import group_routes, move_routes, series_routes, status_routes
-from app.reservations import routes as reservation_routes
 from app.reservations.groups import Groups
 from app.reservations.hold_limits import HoldLimits
 from app.reservations.moves import Moves
@@ -72,10 +52,8 @@ from app.telemetry.metrics import Metrics
 from app.telemetry.pool_listener import PoolListener
 from app.telemetry.sampler import Sampler
 from app.telemetry.tracer import tracer_of_environment
-from app.utilisation import routes as utilisation_routes
 from app.utilisation.service import Reports
 from app.wakeups import Wakeups
-from app.webhooks import routes as webhook_routes
 from app.webhooks.service import Webhooks
 from app.work import WORK, WorkPool
 
@@ -92,8 +70,19 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
         settings: The settings of the process.
         store: A database that is open already and stays so; None: the settings' own, from start to stop.
     """
-    request_checks, shutdown, providers = RequestChecks(), Shutdown(), Providers()
-    metrics, pool, tracer = Metrics(), PoolListener(), tracer_of_environment()
+    return equip(application(), settings, store=store)
+
+
+def equip(app: Litestar, settings: Settings, *, store: Store | None = None) -> Litestar:
+    """Give an application what it runs with, before its start; once it has stopped it may be given something else.
+
+    Args:
+        app: An `application()`.
+        settings: The settings of the process.
+        store: See `create_app`.
+    """
+    providers: Providers = app.state[PROVIDERS]
+    shutdown, metrics, pool, tracer = Shutdown(), Metrics(), PoolListener(), tracer_of_environment()
 
     @asynccontextmanager
     async def lifespan(app: Litestar) -> AsyncGenerator[None]:
@@ -171,49 +160,11 @@ def create_app(settings: Settings, *, store: Store | None = None) -> Litestar:
             scrape.start()
             yield
 
-    app = Litestar(
-        route_handlers=[
-            operations_routes.router,
-            catalogue_routes.router,
-            customer_routes.router,
-            privacy_routes.router,
-            schedule_routes.router,
-            closure_routes.router,
-            reservation_routes.router,
-            exporting_routes.router,
-            status_routes.router,
-            group_routes.router,
-            move_routes.router,
-            series_routes.router,
-            availability_routes.router,
-            calendar_routes.router,
-            utilisation_routes.router,
-            reconciliation_routes.router,
-            event_routes.router,
-            key_routes.router,
-            webhook_routes.router,
-            docs.router(open_to_all()),
-            console_routes.router,
-        ],
-        template_config=template_config(),
-        request_class=Request,
-        lifespan=[lifespan],
-        dependencies=providers.dependencies(),
-        plugins=[PydanticPlugin(prefer_alias=True, validate_strict=True)],
-        type_encoders={Answer: lambda answer: Raw(answer.to_json())},
-        before_request=request_checks,
-        exception_handlers=EXCEPTION_HANDLERS,
-        request_max_body_size=MAX_BODY_BYTES,
-        openapi_config=docs.config(),
-        logging_config=None,
-    )
+    app.state[SHUTDOWN], app.state[LIFESPAN] = shutdown, lifespan
     app.asgi_handler = RequestObserver(
-        OuterMiddleware(Deadlines(app.asgi_handler), shutdown),
+        OuterMiddleware(Deadlines(app.state[HANDLER]), shutdown),
         metrics.http,
         slow_seconds=settings.slow_request_ms / 1_000,
         tracer=tracer,
     )
-    app.state[SHUTDOWN] = shutdown
-    request_checks.collect(app)
-    describe_access(app)
     return app

@@ -40,6 +40,7 @@ FLOORS = {
     "app.webhooks": 5,
     "app.console": 5,
     "app.main": 6,
+    "app.application": 6,
     "app.services": 6,
     "app.cli": 6,
     "app.trial": 6,

@@ -10,8 +10,9 @@ from litestar import Litestar
 
 from app.access.schemas import NewKey
 from app.access.service import IssuedKey, Keys
+from app.application import application
 from app.http.models import read_body
-from app.main import create_app
+from app.main import equip
 from app.settings import Settings
 from app.storage.client import Store
 
@@ -65,12 +66,16 @@ class UntilAnswered:
             await work
 
 
+_FREE: list[Litestar] = []
+"""Applications of this process that no test uses at present; to build one takes longer than most tests."""
+
+
 @asynccontextmanager
 async def serving(
     store: Store, *, settings: Settings | None = None, scopes: Sequence[str] = ("admin",)
 ) -> AsyncIterator[httpx.AsyncClient]:
     """A client with a key of the given scopes; what the app does not handle itself raises in the test."""
-    app = create_app(settings or Settings(), store=store)
+    app = equip(_FREE.pop() if _FREE else application(), settings or Settings(), store=store)
     headers = {"Authorization": f"Bearer {await make_key(store, *scopes)}"}
     asgi: Any = UntilAnswered(app)  # httpx and Litestar spell the same protocol differently
     async with (
@@ -78,6 +83,7 @@ async def serving(
         httpx.AsyncClient(transport=httpx.ASGITransport(asgi), base_url="http://test", headers=headers) as client,
     ):
         yield client
+    _FREE.append(app)
 
 
 @asynccontextmanager
