@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from bson import Code, DatetimeMS, Decimal128, Int64, MaxKey, MinKey, ObjectId, Regex, Timestamp
 from bson.dbref import DBRef
+from pymongo.errors import DuplicateKeyError
 
 from app.migration import duplicate_keys
 from app.migration.duplicate_keys import comparable, find_duplicate_keys
@@ -88,47 +89,66 @@ async def having(store: Store) -> dict[Any, Any]:
     return {each["_id"]: each async for each in store.lenient("reservations").find({})}
 
 
-@pytest.mark.parametrize(
-    ("field", "values"),
-    [*(("idempotencyKey", values) for values in EQUAL.values()), ("importKey", EQUAL["a text thrice"])],
-    ids=[*EQUAL, "keys of an import"],
-)
+async def indexed(store: Store) -> bool:
+    """Whether the database takes the index, and so agrees that no two keys are one."""
+    try:
+        await store.database["reservations"].create_index("idempotencyKey", unique=True, sparse=True)
+    except DuplicateKeyError:
+        return False
+    return True
+
+
+@pytest.mark.parametrize("values", EQUAL.values(), ids=EQUAL)
 @pytest.mark.promise("migration")
-async def test_equal_ones_are_found_and_settled(
-    bare_store: Store, server_name: str, field: str, values: tuple[Any, ...]
-) -> None:
-    """Listed with their ids, the oldest first, without a change; then the oldest keeps its key, the others lose it."""
+async def test_equal_ones_are_found_and_settled(bare_store: Store, server_name: str, values: tuple[Any, ...]) -> None:
+    """They are found where the index refuses them; then the oldest keeps its key, the others lose it."""
     if values in UNKNOWN_TO_TRIAL and server_name == "trial":
         pytest.skip("the trial's server takes no such value")
+    before = await stored(bare_store, values)
+
+    (found,) = await find_duplicate_keys(bare_store, "reservations", "idempotencyKey")
+    refused = not await indexed(bare_store)
+    await duplicate_keys.unset_duplicates(bare_store, [found])
+
+    after = await having(bare_store)
+    assert refused
+    assert found.ids == tuple(map(str, range(len(values))))
+    assert len(found.detail) < 300
+    assert [identity for identity, row in after.items() if "idempotencyKey" in row] == [0]
+    unkeyed = {"idempotencyKey": 0}
+    assert all(row | unkeyed == before[identity] | unkeyed for identity, row in after.items())
+    assert await indexed(bare_store)
+
+
+@pytest.mark.parametrize(
+    ("field", "values"), [("idempotencyKey", EQUAL["a list and its element"]), ("importKey", EQUAL["a text thrice"])]
+)
+@pytest.mark.promise("migration")
+async def test_only_apply_settles(bare_store: Store, field: str, values: tuple[Any, ...]) -> None:
+    """Without it they are listed with their ids, the oldest first, and nothing is changed or built."""
     before = await stored(bare_store, values, field)
 
     found = await migrate(bare_store)
     nothing = await having(bare_store)
     applied = await migrate(bare_store, apply=True)
 
-    ids = tuple(map(str, range(len(values))))
-    assert ids_by_kind(found)["duplicate-key"] == [ids]
+    assert ids_by_kind(found)["duplicate-key"] == [tuple(map(str, range(len(values))))]
     assert field in found.obstacles[0].detail
-    assert len(found.obstacles[0].detail) < 300
     assert found.built == []
     assert repr(nothing) == repr(before)
-    after = await having(bare_store)
     assert applied.clean, applied.findings
-    assert [identity for identity, row in after.items() if field in row] == [0]
-    assert all({**row, field: 0} == {**before[identity], field: 0} for identity, row in after.items())
+    assert [identity for identity, row in (await having(bare_store)).items() if field in row] == [0]
     await verify(bare_store)
 
 
 @pytest.mark.parametrize("values", APART.values(), ids=APART)
 @pytest.mark.promise("migration")
 async def test_different_ones_are_left_alone(bare_store: Store, values: tuple[Any, ...]) -> None:
-    """They are neither found nor changed, and the index is built over them."""
-    before = await stored(bare_store, values)
+    """They are not found, and the index takes them."""
+    await stored(bare_store, values)
 
-    report = await migrate(bare_store)
-
-    assert report.clean
-    assert await having(bare_store) == before
+    assert await find_duplicate_keys(bare_store, "reservations", "idempotencyKey") == []
+    assert await indexed(bare_store)
 
 
 async def test_nulls_never_stay(bare_store: Store) -> None:
