@@ -88,6 +88,7 @@ BESIDE = {
 
 LIBRARIES = {
     "litestar": [
+        "app/application.py",
         "app/main.py",
         "app/services.py",
         "app/http/*.py",
