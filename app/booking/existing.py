@@ -151,7 +151,9 @@ class ExistingIntent(OneReservation[Reservation]):
         if not changed and not unset:
             return self.accept_unchanged(stored)
         at = from_millis(now)
-        line = self._history_line(stored, after, sorted((changed.keys() | unset) - DERIVED_FIELDS), at)
+        names = changed.keys() | unset
+        named = names - DERIVED_FIELDS or names & {"timezone"}  # which callers can also change by itself
+        line = self._history_line(stored, after, sorted(named), at)
         if taken:
             changed |= {**lookup_fields(self.row, row_after)}
         if reason:

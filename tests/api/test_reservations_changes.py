@@ -121,6 +121,14 @@ class TestVersions:
         assert body["updatedAt"] >= reservation["updatedAt"]
         assert body["createdAt"] == reservation["createdAt"]
 
+    async def test_the_history_tells_of_another_zone(self, api: ApiClient) -> None:
+        """A zone that follows from a resource is not named; one that is changed alone is."""
+        reservation = await api.booked()
+        ok(await api.change(reservation, timezone="Asia/Tokyo"))
+        history = ok(await api.change(reservation, resource="hall"))["history"]
+
+        assert [line["changed"] for line in history[1:]] == [["timezone"], ["resource"]]
+
     async def test_the_history_keeps_fifty(self, api: ApiClient) -> None:
         """The last ones."""
         reservation = await api.booked()
