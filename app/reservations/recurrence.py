@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from dateutil.rrule import DAILY, MONTHLY, WEEKLY, rrule, weekday
 
 from app.domain.instants import LATEST, to_millis
-from app.domain.zones import resolve
+from app.domain.zones import exists, resolve
 from app.errors import Problem, invalid_field
 from app.http.validation_messages import cut
 
@@ -91,6 +91,8 @@ def parse_rule(text: str) -> RecurrenceRule:
 def occurrences(rule: RecurrenceRule, first: datetime, tz: ZoneInfo, excluded: Collection[date]) -> list[datetime]:
     """The local times of a series, as naive datetimes: those that the rule gives from `first` on, in their order.
 
+    A date that the zone skipped has none, and counts for `COUNT` as those that are left out.
+
     Args:
         rule: The rule.
         first: The earliest local time, and the time of day of all. It is one of them only where the rule gives it.
@@ -110,7 +112,7 @@ def occurrences(rule: RecurrenceRule, first: datetime, tz: ZoneInfo, excluded: C
             break
         if wall > horizon or resolve(wall, tz) >= LATEST:
             raise _too_much(f"goes on for more than {YEARS_MAX} years")
-        if day not in excluded:
+        if day not in excluded and exists(day, tz):
             found.append(wall)
         if len(found) > OCCURRENCES_MAX:
             raise _too_much(f"has more than {OCCURRENCES_MAX} occurrences")

@@ -206,6 +206,15 @@ class TestRules:
             "03-03 09:00",
         ]
 
+    def test_a_date_that_the_zone_skipped(self) -> None:
+        """It is none, as for schedules; like a date that is left out it counts, and no time is booked twice."""
+        apia = ZoneInfo("Pacific/Apia")
+        walls = occurrences(parse_rule("FREQ=DAILY;COUNT=4"), local(2011, 12, 28, 10), apia, ())
+
+        assert [wall.day for wall in walls] == [28, 29, 31]
+        with pytest.raises(Problem, match="no time"):
+            occurrences(parse_rule("FREQ=DAILY;COUNT=1"), local(2011, 12, 30, 10), apia, ())
+
     def test_the_first_day_of_the_week_decides_which_weeks_count(self) -> None:
         """The example of RFC 5545: Tuesday and Sunday of every second week."""
         rule, first = "FREQ=WEEKLY;INTERVAL=2;COUNT=4;BYDAY=TU,SU", local(1997, 8, 5, 9)
