@@ -196,7 +196,8 @@ class AllSeries:
             check_reference(found, lasting[0], now)
         moving = [found.reservations[place] for place in places]
         services = {each.service for each in moving if each.service is not None}
-        shift = Shift(wanted, moving[0], found.tz, (await self.rules.read((), services)).services)
+        rules = await self.rules.read((), services)
+        shift = Shift(wanted, moving, found.rule_time, found.tz, rules.services)
         moves = [WantedMove(each.id, shift.patch(each), pool=(), version=None) for each in moving]
         moved = await self._changed(
             found,

@@ -1,8 +1,9 @@
 """Which occurrences of a series a request is about, and where a move of them leads."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,7 @@ from app.domain.lifecycle import BLOCKING, status_at
 from app.domain.rules import ServiceRules
 from app.domain.zones import local, parse_wall, resolve, zone
 from app.errors import Problem, invalid_field
+from app.reservations.series_plan import RecurringTime
 from app.reservations.series_schemas import SeriesMove
 from app.storage.documents import Reservation, Series
 from app.storage.stored_reservations import unreadable
@@ -71,6 +73,11 @@ class StoredSeries:
         except ValueError:
             raise unreadable({"timezone": self.series.timezone}) from None
 
+    @property
+    def rule_time(self) -> time:
+        """The time of day that the rule gives."""
+        return datetime.fromisoformat(self.local_starts[0]).time()
+
 
 def has_begun(reservation: Reservation, now: Millis) -> bool:
     """Whether a reservation has begun; one whose start cannot be read has not."""
@@ -87,18 +94,28 @@ class Shift:
 
     Args:
         wanted: The request.
-        reference: The first of the occurrences, to which its local times refer.
+        moving: The occurrences; its local times refer to the first of them.
+        rule_time: The time of day that the rule gives.
         tz: The zone of the series.
         services: The rules of the services of the occurrences.
     """
 
     def __init__(
-        self, wanted: SeriesMove, reference: Reservation, tz: ZoneInfo, services: Mapping[ServiceId, ServiceRules]
+        self,
+        wanted: SeriesMove,
+        moving: Sequence[Reservation],
+        rule_time: time,
+        tz: ZoneInfo,
+        services: Mapping[ServiceId, ServiceRules],
     ) -> None:
         self._tz = tz
         self._services = services
         self._resource = wanted.resource
-        begins = self._walls(reference)[0]
+        shown = [self._shown(each) for each in moving]
+        times, lengths = Counter(begins.time() for begins, _ in shown), Counter(length for _, length in shown)
+        self._usual_time = max(times, key=lambda each: (times[each], each == rule_time))
+        self._usual_length = max(lengths, key=lambda each: (lengths[each], each))
+        begins = self._meant(moving[0])[0]
         start = begins if wanted.local_start is None else _wall("localStart", wanted.local_start)
         self._by = start - begins
         self._length = None if wanted.local_end is None else _wall("localEnd", wanted.local_end) - start
@@ -114,28 +131,41 @@ class Shift:
         place = {} if self._resource is None else {"resource": self._resource}
         if not self._by and self._length is None:
             return place
-        begins, ends = self._walls(reservation)
+        begins, length = self._meant(reservation)
         # A start that stays keeps its instant: its local time can be one that clocks show twice.
         start = self._instant(begins + self._by) if self._by else to_millis(reservation.start_time)
         patch = place | {"startTime": from_millis(start)}
         service = None if reservation.service is None else self._services.get(reservation.service)
         if self._length is None and service is not None and service.kind != "flexible":
             return patch  # the service sets the length: elapsed time, or whole days
-        length = self._length or ends - begins
-        if length <= timedelta(0):  # clocks that went back meanwhile show an end that is not after the start
-            length = reservation.end_time - reservation.start_time
+        length = self._length or length
         if service is not None and service.kind == "fixed" and length == timedelta(milliseconds=service.duration):
             return patch
         end = self._instant(begins + self._by + length)
         shortest = Millis(start + length // timedelta(milliseconds=1))
         return patch | {"endTime": from_millis(end if end > start else shortest)}
 
-    def _walls(self, reservation: Reservation) -> tuple[datetime, datetime]:
+    def _meant(self, reservation: Reservation) -> tuple[datetime, timedelta]:
+        """The local start and the length of an occurrence, as they would be if no clocks changed meanwhile.
+
+        One that lies in a gap begins or ends later than the others do, by the clock; elsewhere it is to be like them.
+        """
+        begins, length = self._shown(reservation)
+        usual = datetime.combine(begins, self._usual_time)
+        if resolve(usual, self._tz) == to_millis(reservation.start_time):
+            begins = usual
+        if RecurringTime(begins, self._usual_length, self._tz).of(begins)[1] == reservation.end_time:
+            return begins, self._usual_length
+        # Clocks that went back meanwhile may show an end that is not after the start.
+        return begins, length if length > timedelta(0) else reservation.end_time - reservation.start_time
+
+    def _shown(self, reservation: Reservation) -> tuple[datetime, timedelta]:
+        """When an occurrence begins and how long it is, by the clock."""
         times = {"startTime": reservation.start_time, "endTime": reservation.end_time}
         if not all(isinstance(each, datetime) for each in times.values()):
             raise unreadable(times)
         begins, ends = (local(to_millis(each), self._tz) for each in times.values())
-        return begins, ends
+        return begins, ends - begins
 
     def _instant(self, wall: datetime) -> Millis:
         instant = resolve(wall, self._tz)
