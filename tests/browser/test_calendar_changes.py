@@ -343,8 +343,9 @@ def test_two_people(console: RunningConsole, browser: Browser, monday: datetime)
 
 
 def test_changes_of_others(console: RunningConsole, browser: Browser, monday: datetime) -> None:
-    """What others book appears without a reload, and what they cancel goes."""
+    """What others book appears without a reload, and what they cancel goes; the dates stay as they are written."""
     see(browser, monday)
+    headings = [each.text for each in browser.all(".drawn h2")]
     identity = book(console, monday + timedelta(hours=9), notes="<i>new</i>")
 
     appeared = booking(browser, identity).text
@@ -352,6 +353,7 @@ def test_changes_of_others(console: RunningConsole, browser: Browser, monday: da
 
     browser.wait(lambda: not browser.all(".drawn .booking"))
     assert "<i>new</i>" in appeared
+    assert [each.text for each in browser.all(".drawn h2")] == headings
 
 
 def test_cancel_asks_first(console: RunningConsole, browser: Browser, monday: datetime) -> None:

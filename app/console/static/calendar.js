@@ -9,7 +9,7 @@ import { columnsOf } from './calendar-model.js';
 import { Mover } from './calendar-move.js';
 import { follow } from './live.js';
 import { fetched, refresh } from './refresh.js';
-import { left, written, writtenDates } from './time.js';
+import { left, localize, written, writtenDates } from './time.js';
 import { speak } from './words.js';
 
 const choose = document.getElementById('choose');
@@ -46,6 +46,7 @@ function begin(root) {
     const focused = id ?? document.activeElement?.dataset?.id;
     const fresh = await fetched('calendar');
     if (!fresh || does.mover?.isMoving) return;
+    localize(fresh);
     if (fresh.innerHTML !== last) {
       last = fresh.innerHTML;
       drawing.draw(columnsOf(fresh));
