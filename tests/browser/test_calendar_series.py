@@ -58,17 +58,33 @@ def see(browser: Browser, day: datetime) -> None:
 
 
 def drag(browser: Browser, identity: str, hours: float) -> None:
-    """Drag a booking of the calendar by some hours."""
-    element = browser.find(f'.drawn [data-id="{identity}"]')
-    chain = ActionChains(browser.driver, duration=20)
-    chain.click_and_hold(element).move_by_offset(0, 8).move_by_offset(0, round(hours * HOUR_PIXELS) - 8)
-    chain.release().perform()
+    """Drag a booking of the calendar by some hours; it may be drawn anew meanwhile."""
+
+    def dragged() -> bool:
+        element = browser.find(f'.drawn [data-id="{identity}"]')
+        chain = ActionChains(browser.driver, duration=20)
+        chain.click_and_hold(element).move_by_offset(0, 8).move_by_offset(0, round(hours * HOUR_PIXELS) - 8)
+        chain.release().perform()
+        return True
+
+    browser.wait(dragged)
+
+
+def open_details(browser: Browser, identity: str) -> None:
+    """Click a booking of the calendar; it may be drawn anew meanwhile."""
+    browser.wait(lambda: browser.find(f'.drawn [data-id="{identity}"]').click() is None)
 
 
 def choose(browser: Browser, value: str) -> None:
     """Click a button of the dialog that is open."""
     browser.find(f"dialog[open] button[value={value}]").click()
     browser.wait(lambda: not browser.all(f"dialog[open] button[value={value}]"))
+
+
+def told(browser: Browser, words: str) -> None:
+    """Wait for a notice, which comes when the calendar is drawn anew, and close it."""
+    browser.reads(words)
+    browser.run("document.querySelector('.toast').remove()")
 
 
 def test_move_and_cancel(console: RunningConsole, browser: Browser, monday: datetime) -> None:
@@ -83,23 +99,25 @@ def test_move_and_cancel(console: RunningConsole, browser: Browser, monday: date
     left = starts(console, made)
     drag(browser, second, 2)
     choose(browser, "following")
-    browser.reads("The series is moved.")
+    told(browser, "The series is moved.")
     following = starts(console, made)
     drag(browser, second, -1)
     choose(browser, "all")
-    browser.wait(lambda: starts(console, made) == utc(monday, 9, 11, 11))
-    browser.wait(lambda: not browser.all(".moving"))
+    told(browser, "The series is moved.")
+    everywhere = starts(console, made)
     drag(browser, second, 1)
     choose(browser, "one")
-    browser.wait(lambda: starts(console, made) == utc(monday, 9, 12, 11))
-    browser.wait(lambda: not browser.all(".moving"))
-    browser.find(f'.drawn [data-id="{second}"]').click()
+    told(browser, "Moved.")
+    alone = starts(console, made)
+    open_details(browser, second)
     choose(browser, "cancel")
     choose(browser, "following")
     browser.wait(lambda: [each["status"] for each in read(console, made)] == ["confirmed", "cancelled", "cancelled"])
 
     assert left == utc(monday, 10, 10, 10)
     assert following == utc(monday, 10, 12, 12)
+    assert everywhere == utc(monday, 9, 11, 11)
+    assert alone == utc(monday, 9, 12, 11)
     assert read(console, made)[0]["id"] == first
 
 
@@ -117,7 +135,7 @@ def test_a_series_that_is_in_the_way(console: RunningConsole, browser: Browser, 
     said = browser.text("dialog[open] .reasons")
     choose(browser, "close")
     browser.wait(lambda: not browser.all(".moving"))
-    browser.find(f'.drawn [data-id="{identity}"]').click()
+    open_details(browser, identity)
     browser.find("dialog[open] .facts a").click()
     browser.wait(lambda: "/console/series/" in browser.driver.current_url)
     rows = [each.text for each in browser.all("tbody tr")]

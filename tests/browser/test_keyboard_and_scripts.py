@@ -78,13 +78,14 @@ def test_changes_of_others_appear(console: RunningConsole, browser: Browser) -> 
 def test_before_the_modules_of_a_page_are_there(
     console: RunningConsole, browser: Browser, page: str, module: str, controls: str
 ) -> None:
-    """What needs them is seen and waits; it can be used as soon as they have run."""
+    """What needs them is seen and waits, and if they do not come, the page says so; else it can be used."""
     browser.sign_in(console.key)
     browser.driver.execute_cdp_cmd("Network.enable", {})
     browser.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": [f"*/{module}"]})
     try:
         browser.visit(f"/console/{page}")
-        browser.wait(browser.errors)  # it could not be loaded
+        said = browser.text("#unloaded")
+        browser.errors()  # that it could not be loaded
         waiting = [each.is_displayed() and not each.is_enabled() for each in browser.all(controls)]
     finally:
         browser.driver.execute_cdp_cmd("Network.setBlockedURLs", {"urls": []})
@@ -93,6 +94,7 @@ def test_before_the_modules_of_a_page_are_there(
 
     browser.find("dialog[open]")
     assert {*waiting} == {True}
+    assert "not loaded whole" in said
     assert browser.errors() == []
 
 

@@ -6,7 +6,13 @@ import { localize } from './time.js';
 localize();
 
 const own = [...document.querySelectorAll('script[type="module"]')].filter(({ src }) => src !== import.meta.url);
-Promise.all(own.map(({ src }) => import(src))).then(() => enable(document)); // each runs once, also where it is imported
+const ran = Promise.all(own.map(({ src }) => import(src))); // each runs once, also where it is imported
+ran.then(
+  () => enable(document),
+  () => {
+    document.getElementById('unloaded').hidden = false;
+  },
+);
 
 const help = document.getElementById('help');
 const button = document.getElementById('help-button');
