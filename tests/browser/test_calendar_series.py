@@ -94,7 +94,7 @@ def test_move_and_cancel(console: RunningConsole, browser: Browser, monday: date
     see(browser, monday + timedelta(weeks=1))
 
     drag(browser, second, 2)
-    choose(browser, "no")
+    choose(browser, "none")
     browser.wait(lambda: not browser.all(".moving"))
     left = starts(console, made)
     drag(browser, second, 2)
@@ -109,11 +109,13 @@ def test_move_and_cancel(console: RunningConsole, browser: Browser, monday: date
     choose(browser, "one")
     told(browser, "Moved.")
     alone = starts(console, made)
+    mark = browser.find(f'.drawn [data-id="{second}"] [role=img]').get_attribute("aria-label")
     open_details(browser, second)
     choose(browser, "cancel")
     choose(browser, "following")
     browser.wait(lambda: [each["status"] for each in read(console, made)] == ["confirmed", "cancelled", "cancelled"])
 
+    assert mark == "Series"
     assert left == utc(monday, 10, 10, 10)
     assert following == utc(monday, 10, 12, 12)
     assert everywhere == utc(monday, 9, 11, 11)

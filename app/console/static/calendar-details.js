@@ -79,7 +79,7 @@ export async function openDetails(booking, move, changed) {
     for (const verb of verbs(reservation)) buttons.push(element('button', { value: verb, class: verb === 'cancel' ? 'danger' : '' }, verb === 'reopen' ? speak('calendar.reopen') : speakOf('verb', verb)));
     buttons.push(element('button', { value: 'save', class: 'primary' }, speak('calendar.save')));
   }
-  const title = booking.node.querySelector('strong').textContent;
+  const title = booking.node.querySelector('strong').firstChild.textContent;
   const chosen = await show(title, content, buttons);
   const path = `/v1/reservations/${encodeURIComponent(booking.id)}`;
   if (chosen === 'move') {

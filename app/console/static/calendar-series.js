@@ -7,12 +7,13 @@ import { wall } from './time.js';
 import { speak, speakOf } from './words.js';
 
 const EXTENTS = ['one', 'following', 'all'];
+const NONE = 'none';
 const BLOCKING = ['pending', 'confirmed'];
 
 /** Ask what a change is about, one of `EXTENTS`; null where it is left. */
 export async function extent(question) {
-  const buttons = EXTENTS.map((each) => element('button', { value: each }, speakOf('extent', each)));
-  const chosen = await show(question, null, [...buttons, element('button', { value: 'no', class: 'primary' }, speak('layout.cancel'))]);
+  const buttons = [...EXTENTS, NONE].map((each) => element('button', { value: each, class: each === NONE && 'primary' }, speakOf('extent', each)));
+  const chosen = await show(question, null, buttons);
   return EXTENTS.includes(chosen) ? chosen : null;
 }
 
