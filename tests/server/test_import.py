@@ -355,9 +355,9 @@ async def test_an_export_comes_back(server: str, store: Store, tmp_path: Path) -
             customers = [each["id"] for each in ok(await api.get("/v1/customers"))["items"]]
         await elsewhere.client.drop_database(elsewhere.database.name)
 
-    assert len(expected) == 10
+    assert len(expected) == 11
     for report, outcome in zip(reports, ("accepted", "unchanged"), strict=True):
-        assert (report.returncode, json.loads(report.stdout)[outcome]) == (0, 10), report
+        assert (report.returncode, json.loads(report.stdout)[outcome]) == (0, 11), report
     assert made == expected
     assert customers == ["ann", "bob"]
 
@@ -365,12 +365,13 @@ async def test_an_export_comes_back(server: str, store: Store, tmp_path: Path) -
 async def _make_catalogue(api: ApiClient) -> None:
     """What an import does not make: a service with buffers, and resources that are not for one at a time."""
     await api.service(bufferAfterMinutes=15)
-    await api.resource(services=["cut"], capacity=2, timezone="Europe/Berlin")
+    await api.service("loan", durationType="full-day", maxDays=3, approval=True)
+    await api.resource(services=["cut", "loan"], capacity=2, timezone="Europe/Berlin")
     await api.resource("bus", capacity=9, capacityMode="guests")
 
 
 async def _book_all_kinds(api: ApiClient) -> None:
-    """A series over a change of the clocks, a group, guests, a cancelled one, a hold; with and without a reference."""
+    """A series over a change of the clocks, a group, guests, a request, a cancelled one, a hold; some by reference."""
     await _make_catalogue(api)
     await api.resource("desk")
     for name in ("ann", "bob"):
@@ -386,6 +387,8 @@ async def _book_all_kinds(api: ApiClient) -> None:
         await api.booked(NINE + day * DAY, resource="bus", guests=day, customer="ann")
     ok(await api.verb(await api.booked(NINE + 4 * DAY, resource="desk"), "cancel"))
     await api.booked(NINE + 5 * DAY, expiresInSeconds=600)
+    days = {"localStart": "2030-03-30T00:00", "localEnd": "2030-04-01T00:00"}
+    created(await api.post({"resource": "room", "service": "loan", "customer": "bob"} | days))
 
 
 async def _listed(api: ApiClient) -> list[dict[str, Any]]:
