@@ -35,7 +35,6 @@ settings.register_profile("reserva", deadline=None, print_blob=True)  # a busy m
 settings.load_profile("reserva")
 
 _SERVERS = Servers(_URL)
-_MIGRATED = MigratedDatabases()
 _USED = "server"
 
 
@@ -123,42 +122,57 @@ def server(server_name: str) -> str:
         pytest.skip(f"{KINDS[server_name].title}: {reason}")
 
 
+@pytest.fixture(scope="session")
+async def migrated_databases() -> AsyncIterator[MigratedDatabases]:
+    """The databases that tests of this process use one after the other."""
+    databases = MigratedDatabases()
+    yield databases
+    await databases.close()
+
+
 @pytest.fixture
-def database_url(server: str, server_name: str, request: pytest.FixtureRequest) -> str:
+def database_url(
+    server: str, server_name: str, request: pytest.FixtureRequest, migrated_databases: MigratedDatabases
+) -> str:
     """The address of a database of its own for this test; nobody has made it yet. Real servers only.
 
     For a test with `store` it may be one that was migrated before.
     """
-    used_before = _MIGRATED.take(server_name) if _MIGRATED.serve(request, server_name) else None
+    used_before = migrated_databases.take() if migrated_databases.serve(request, server_name) else None
     return used_before or new_database(server, "reserva_test")
 
 
 @pytest.fixture
-async def bare_store(server: str, server_name: str, request: pytest.FixtureRequest) -> AsyncIterator[Store]:
+async def bare_store(
+    server: str, server_name: str, request: pytest.FixtureRequest, migrated_databases: MigratedDatabases
+) -> AsyncIterator[Store]:
     """A store on a database of its own, with nothing in it; dropped afterwards."""
     if not server:
         store = await _mock()
-    else:
-        store = await connect(request.getfixturevalue("database_url"))
+        yield store
+        await store.close()
+        return
+    url = request.getfixturevalue("database_url")
+    store = migrated_databases.store(url) or await connect(url)
     try:
         yield store
     finally:
-        reused = _MIGRATED.serve(request, server_name) and await _MIGRATED.give_back(
-            store, request.getfixturevalue("database_url"), server_name
-        )
-        if server_name != "trial" and not reused:  # takes a second there, and its data goes with it anyway
-            await store.client.drop_database(store.database.name)
-        await store.close()
+        if not await migrated_databases.give_back(store, url):
+            if server_name != "trial":  # takes a second there, and its data goes with it anyway
+                await store.client.drop_database(store.database.name)
+            await store.close()
 
 
 @pytest.fixture
-async def store(bare_store: Store, server_name: str, request: pytest.FixtureRequest) -> Store:
+async def store(
+    bare_store: Store, server_name: str, request: pytest.FixtureRequest, migrated_databases: MigratedDatabases
+) -> Store:
     """A store on a migrated database of its own, on each server that fits the marker `servers`."""
-    if not _MIGRATED.serve(request, server_name):
+    if not migrated_databases.serve(request, server_name):
         await migrate(bare_store)
-    elif not _MIGRATED.is_ready(request.getfixturevalue("database_url")):
+    elif not migrated_databases.is_ready(url := request.getfixturevalue("database_url")):
         await migrate(bare_store)
-        await _MIGRATED.learn(bare_store, server_name)
+        await migrated_databases.learn(bare_store, url)
     return bare_store
 
 
