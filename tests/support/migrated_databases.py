@@ -1,4 +1,4 @@
-"""Databases of the tests' own servers that tests use one after the other, with the clients that are connected.
+"""Databases of MongoDB's own engine that tests use one after the other, with the clients that are connected.
 
 To build the indexes takes longer than most tests run. A test gets a database that is as `migrate` left it: without
 documents, and with the collections and indexes of a new one. What a test has changed beside documents ends the
@@ -14,7 +14,7 @@ from app.storage.client import Store
 from app.storage.damaged_events import DamagedEvents
 
 SERVER = "engine"
-"""It alone takes long to build indexes. SecantusDB in Rust keeps the entry of a unique index when its field is unset, so
+"""It takes longest to build indexes. SecantusDB in Rust keeps the entry of a unique index when its field is unset, so
 that a later test could not use the value again."""
 
 _PLANNED = {"explain", "mongod"}
