@@ -7,6 +7,7 @@ refuse, needs `apply`. A migration that was interrupted is continued by the next
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 
 from pymongo.errors import CollectionInvalid, OperationFailure
@@ -220,8 +221,11 @@ async def _build_indexes(
 
 async def _make_collection(store: Store, name: str) -> bool:
     """Make a collection; whether it was missing. Making one within a transaction would conflict with all others."""
+    create = store.database.create_collection
+    if store.capabilities.native:
+        create = partial(create, check_exists=False)  # the server itself refuses what exists
     try:
-        await store.database.create_collection(name)
+        await create(name)
     except CollectionInvalid:  # another process made it meanwhile
         return False
     except OperationFailure as error:

@@ -23,6 +23,7 @@ from pymongo.monitoring import ConnectionPoolListener
 
 from app.settings import Mode, Settings
 from app.storage import DATABASE
+from app.storage.beanie_database import BeanieDatabase
 from app.storage.bson_types import BsonDocument
 from app.storage.capabilities import Capabilities, Shape, StoreMode, choose_mode, probe_capabilities
 from app.storage.clock import Clock
@@ -98,7 +99,8 @@ class Store:
         with pymongo.timeout(seconds):
             capabilities = await probe_capabilities(client, database)
             store = cls(client, database, choose_mode(mode, capabilities), capabilities)
-            await init_beanie(database, document_models=[*store._bound.values()], skip_indexes=True)
+            bound_to = BeanieDatabase(client, name) if capabilities.native else database
+            await init_beanie(bound_to, document_models=[*store._bound.values()], skip_indexes=True)
             await store.clock.refresh()
         store.clock.start()
         return store

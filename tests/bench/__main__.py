@@ -35,6 +35,7 @@ from tests.bench import (
     storms,
     sweep,
     trial,
+    week,
 )
 from tests.bench.report import Bench, Report
 from tests.support.servers import NotAtHand, Servers
@@ -64,6 +65,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Report]] = {
     "delays": delays.run,
     "pages": pages.run,
     "indexes": indexes.run,
+    "week": week.run,
 }
 
 

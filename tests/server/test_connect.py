@@ -13,6 +13,7 @@ from app.storage.client import Store, connect
 from app.storage.clock import Clock
 from app.storage.documents import Customer
 from app.storage.errors import StorageError, shown
+from tests.support.command_log import logged_store
 from tests.support.mongodb_proxy import command, proxied
 from tests.support.servers import free_port, with_options
 
@@ -126,6 +127,14 @@ class TestStore:
         assert stored is not None
         assert stored["at"] == instant
         assert stored["at"].utcoffset() == timedelta()
+
+    async def test_to_open_it_takes_a_few_questions(self, database_url: str) -> None:
+        """As many as there are things to know, not some for each kind of document."""
+        async with logged_store(database_url, migrated=False) as (_, commands):
+            asked = [name for name, _ in commands.take()]
+
+        assert len(asked) < 12, asked
+        assert asked.count("buildInfo") == 1
 
     async def test_what_is_unset_is_left_out(self, store: Store) -> None:
         """No nulls are stored, so that sparse indexes stay sparse."""

@@ -40,15 +40,16 @@ class CommandLog(monitoring.CommandListener):
 
 
 @asynccontextmanager
-async def logged_store(database_url: str) -> AsyncIterator[tuple[Store, CommandLog]]:
-    """A migrated store on a database of its own, and its commands; dropped afterwards."""
+async def logged_store(database_url: str, *, migrated: bool = True) -> AsyncIterator[tuple[Store, CommandLog]]:
+    """A store on a database of its own, and its commands; dropped afterwards."""
     commands = CommandLog()
     client: AsyncIOMotorClient[dict[str, Any]]
     client = AsyncIOMotorClient(database_url, tz_aware=True, event_listeners=[commands])
     store = await Store.over(client, client.get_default_database().name)
     try:
-        await migrate(store)
-        await store.refresh_capabilities()
+        if migrated:
+            await migrate(store)
+            await store.refresh_capabilities()
         yield store, commands
     finally:
         await client.drop_database(store.database.name)
