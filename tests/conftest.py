@@ -4,6 +4,7 @@ Settings come from the test, never from the environment of whoever runs it: what
 Only `MONGODB_URL` counts, as one more server to run on, in scratch databases.
 """
 
+import gc
 import os
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -40,6 +41,7 @@ _USED = "server"
 
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers, and let mongomock yield."""
+    gc.disable()  # to look at what is collected, again and again, takes a tenth of the time; it stays to the end
     let_calls_yield()
     config.addinivalue_line(
         "markers",
@@ -49,6 +51,12 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "promise(id): proves what README.md or docs/concepts.md promises at the anchor `promise-id`"
     )
+
+
+def pytest_collection_finish() -> None:
+    """Look at garbage from now on, and not at the tests."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)
