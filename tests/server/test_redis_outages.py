@@ -120,7 +120,7 @@ def test_the_schedule_goes_on_and_the_queue_comes_back(redis: OwnRedis, name: st
     """Killed, full, read-only, stale, frozen, loading, unable to write, closed to us: it ticks on, and rings after."""
     with ticking(redis) as worker:
         with TROUBLES[name](redis):
-            assert ticks(worker, 3)
+            assert ticks(worker, 5)
             assert worker.process.poll() is None, worker.err
         put(redis, "after")
         worker.wait_for_line("rung after")
