@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 
+import httpx
 import pytest
 
 from app.migration.migrate import migrate
@@ -32,3 +33,11 @@ async def api(session_api: ApiClient, request: pytest.FixtureRequest) -> ApiClie
         if name not in APP_COLLECTIONS:
             await session_api.store.database[name].delete_many({})
     return session_api
+
+
+@pytest.fixture
+async def browser(api: ApiClient) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the same app that keeps cookies, and is signed in with a key that may do everything."""
+    async with httpx.AsyncClient(transport=api.client._transport, base_url="http://test") as client:
+        await client.post("/console/sign-in", data={"key": api.token})
+        yield client

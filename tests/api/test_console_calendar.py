@@ -1,7 +1,6 @@
 """The calendar as the server renders it, which is read without scripts."""
 
 import re
-from collections.abc import AsyncIterator
 from datetime import timedelta
 
 import httpx
@@ -14,14 +13,6 @@ from tests.support.times import NINE
 CALENDAR = "/console/calendar"
 DASH = "\N{EN DASH}"
 HOURS = {"weekly": [{"days": ["mon", "tue", "wed", "thu", "fri", "sat", "sun"], "from": "08:00", "to": "20:00"}]}
-
-
-@pytest.fixture
-async def browser(api: ApiClient) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that is signed in with a key that may do everything."""
-    async with httpx.AsyncClient(transport=api.client._transport, base_url="http://test") as client:
-        await client.post("/console/sign-in", data={"key": api.token})
-        yield client
 
 
 async def test_what_a_day_shows(api: ApiClient, browser: httpx.AsyncClient) -> None:

@@ -1,7 +1,6 @@
 """The pages of the catalogue as the server renders them, which are read without scripts."""
 
 import re
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -15,14 +14,6 @@ from tests.support.http_client import create_key
 
 CATALOGUE = "/console/catalogue"
 MARKUP = '"><script>alert(1)</script>'
-
-
-@pytest.fixture
-async def browser(api: ApiClient) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that is signed in with a key that may do everything."""
-    async with httpx.AsyncClient(transport=api.client._transport, base_url="http://test") as client:
-        await client.post("/console/sign-in", data={"key": api.token})
-        yield client
 
 
 @pytest.mark.parametrize(

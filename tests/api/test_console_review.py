@@ -2,7 +2,6 @@
 
 import re
 import threading
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Any
 
@@ -23,14 +22,6 @@ from tests.support.times import HOUR, NINE
 REVIEW = "/console/review"
 MARKUP = '"><script>alert(1)</script>'
 ESCAPED = "&#34;&gt;&lt;script&gt;alert(1)&lt;/script&gt;"
-
-
-@pytest.fixture
-async def browser(api: ApiClient) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that is signed in with a key that may do everything."""
-    async with httpx.AsyncClient(transport=api.client._transport, base_url="http://test") as client:
-        await client.post("/console/sign-in", data={"key": api.token})
-        yield client
 
 
 async def overlap(api: ApiClient, **fields: Any) -> Any:

@@ -1,22 +1,12 @@
 """The page of a series as the server renders it."""
 
 import re
-from collections.abc import AsyncIterator
 
 import httpx
-import pytest
 from bson import ObjectId
 
 from tests.support.api_client import ApiClient, created
 from tests.support.series_requests import post_series
-
-
-@pytest.fixture
-async def browser(api: ApiClient) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that is signed in with a key that may do everything."""
-    async with httpx.AsyncClient(transport=api.client._transport, base_url="http://test") as client:
-        await client.post("/console/sign-in", data={"key": api.token})
-        yield client
 
 
 async def test_what_a_series_shows(api: ApiClient, browser: httpx.AsyncClient) -> None:

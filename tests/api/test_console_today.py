@@ -1,7 +1,6 @@
 """The page of the day as the server renders it."""
 
 import threading
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -11,14 +10,6 @@ from bson import ObjectId
 from app.console import today
 from tests.support.api_client import ApiClient
 from tests.support.times import HOUR
-
-
-@pytest.fixture
-async def browser(api: ApiClient) -> AsyncIterator[httpx.AsyncClient]:
-    """A client that is signed in with a key that may do everything."""
-    async with httpx.AsyncClient(transport=api.client._transport, base_url="http://test") as client:
-        await client.post("/console/sign-in", data={"key": api.token})
-        yield client
 
 
 @pytest.mark.parametrize(

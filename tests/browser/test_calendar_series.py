@@ -10,6 +10,7 @@ from selenium.webdriver.common.action_chains import ActionChains
 
 from tests.support.browser import Browser
 from tests.support.running_console import RunningConsole
+from tests.support.times import local
 
 HOUR_PIXELS = 48
 WEEKS = count(step=4)
@@ -20,15 +21,15 @@ ZONE = "Europe/Berlin"
 def monday(console: RunningConsole, browser: Browser) -> Iterator[datetime]:
     """The local midnight of a Monday to come, with four empty weeks; signed in."""
     browser.sign_in(console.key)
-    week = datetime(datetime.now(UTC).year + 1, 6, 1) + timedelta(weeks=next(WEEKS))  # noqa: DTZ001  # a local time
+    week = local(datetime.now(UTC).year + 1, 6, 1) + timedelta(weeks=next(WEEKS))
     yield week - timedelta(days=week.weekday())
     assert browser.errors() == []
 
 
 def book_series(console: RunningConsole, start: datetime) -> dict[str, Any]:
     """An hour in Room 2 on three Mondays."""
-    local = {"localStart": start.isoformat(), "localEnd": (start + timedelta(hours=1)).isoformat(), "timezone": ZONE}
-    body = {"reservation": {"resource": "room-2", **local}, "rule": "FREQ=WEEKLY;COUNT=3", "onConflict": "refuse"}
+    times = {"localStart": start.isoformat(), "localEnd": (start + timedelta(hours=1)).isoformat(), "timezone": ZONE}
+    body = {"reservation": {"resource": "room-2", **times}, "rule": "FREQ=WEEKLY;COUNT=3", "onConflict": "refuse"}
     made: dict[str, Any] = console.http.post("/v1/series", json=body).raise_for_status().json()
     return made
 

@@ -1,6 +1,7 @@
 """Which bookings an edit strands, against a brute force over every instant."""
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from hypothesis import given
@@ -197,11 +198,18 @@ CLOSURES = st.lists(
 TIMES_OFF = st.lists(SPANS, max_size=1).map(lambda spans: tuple(TimeOff("", *span) for span in spans))
 
 
+def instants(closure: Closure) -> tuple[Millis, Millis]:
+    """When a closure begins and ends that is not by dates."""
+    assert not isinstance(closure.start, date)
+    assert not isinstance(closure.end, date)
+    return closure.start, closure.end
+
+
 def is_off(one: Occupancy, room: ResourceRules, *, with_pending: bool) -> bool:
     """Whether the booking meets a time off or a closure of the room."""
     times = [(off.start, off.end) for off in room.time_off]
     times += [
-        (closure.start, closure.end)  # type: ignore[misc]  # these closures are not by dates
+        instants(closure)
         for closure in room.closures.all
         if (closure.is_for_all or closure.resources or closure.services & room.services)
         and (with_pending or not closure.is_pending)

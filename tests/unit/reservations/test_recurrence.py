@@ -15,15 +15,11 @@ from app.domain.instants import from_millis
 from app.domain.zones import resolve
 from app.errors import Problem
 from app.reservations.recurrence import occurrences, parse_rule
+from tests.support.times import local
 
 RULES = 500 if os.environ.get("TEST_ZONES") == "all" else 200
 """Random rules that are compared with the oracle."""
 BERLIN = ZoneInfo("Europe/Berlin")
-
-
-def local(*fields: int) -> datetime:
-    """A local time, from the year on."""
-    return datetime(*fields)  # type: ignore[arg-type]  # noqa: DTZ001  # mypy takes one for the zone, which it has not
 
 
 FIRST = local(2027, 3, 1, 9)
