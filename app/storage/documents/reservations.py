@@ -96,6 +96,7 @@ class Reservation(StoredDocument):
             IndexModel([("metadata.reference", ASCENDING)], name="reservation_reference", sparse=True),
             IndexModel([("importKey", ASCENDING)], name="reservation_import", unique=True, sparse=True),
             IndexModel([("formerCustomers", ASCENDING)], name="reservation_former_customers", sparse=True),
+            IndexModel([("series", ASCENDING)], name="reservation_series", sparse=True),
             # Pending holds alone, so that the expiry job does not read past all holds that ever were.
             IndexModel(
                 [("status", ASCENDING), ("expiresAt", ASCENDING)],
@@ -123,7 +124,6 @@ class Reservation(StoredDocument):
                 partialFilterExpression={"status": "pending"},
             ),
             IndexModel([("group", ASCENDING)], name="reservation_group", sparse=True),
-            IndexModel([("series", ASCENDING)], name="reservation_series", sparse=True),
             # Lists of one resource, of one customer, and of those in one status.
             IndexModel(
                 [("resource", ASCENDING), ("startTime", ASCENDING), ("_id", ASCENDING)], name="reservation_resource"
